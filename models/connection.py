@@ -40,7 +40,8 @@ class Rule:
     def from_json(cls, data: dict[str, Any]) -> "Rule":
         """Make a rule from its stored form; keys of later versions are left out."""
         known = {f.name for f in fields(cls)}
-        values = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key in known
-        }
+        values: dict[str, Any] = {}
+        for key in known & data.keys():
+            value = data[key]
+            values[key] = tuple(value) if isinstance(value, list) else value
         return cls(**values)

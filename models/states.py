@@ -100,7 +100,7 @@ IMPORT_MOVES: dict[ImportStatus | None, frozenset[ImportStatus]] = {
 }
 
 
-class MoveNotAllowed(Exception):  # noqa: N818 - it names the move, as the table does
+class MoveNotAllowed(Exception):
     """Say that a change of state stands in no table; raised by ``check_move``."""
 
 

@@ -1,0 +1,103 @@
+"""Housekeeping: alarms for late results, retention, and the sweep of what no row names.
+
+What lives here: the loop. Each round may be cut off anywhere: rows are changed first, bytes are deleted after.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from imports.engine import JobEngine
+from mailgate.observe import get_logger
+from mailgate.settings import Settings
+from models.faults import TemporaryError
+from storage.blobs import Blobs
+from storage.jobs import import_workflow_id
+from storage.ledger import Ledger, housekeeping
+
+log = get_logger("housekeeping")
+_LOOK = 15.0  # seconds between two looks for late results
+_SWEEP = 3600.0  # seconds between two sweeps
+_REVIVE_AFTER = timedelta(seconds=30)
+_ORPHAN = timedelta(days=1)
+_JOBS_KEPT = timedelta(days=7)
+
+
+class Housekeeper:
+    """Keep the house in order while the service runs."""
+
+    def __init__(
+        self, ledger: Ledger, blobs: Blobs, engine: JobEngine, settings: Settings, *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC), on_owed: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._ledger = ledger
+        self._blobs = blobs
+        self._engine = engine
+        self._settings = settings
+        self._clock = clock
+        self._on_owed = on_owed
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        since_sweep = _SWEEP
+        while True:
+            try:
+                await self.look_for_late_results()
+                await self.revive_stopped_jobs()
+                if since_sweep >= _SWEEP:
+                    since_sweep = 0
+                    await self.sweep()
+                    await self._engine.forget_ended(self._clock() - _JOBS_KEPT)
+            except (TemporaryError, OSError) as error:
+                log.warning("housekeeping waits", reason=str(error))
+            await asyncio.sleep(_LOOK)
+            since_sweep += _LOOK
+
+    async def look_for_late_results(self) -> None:
+        """Raise an alarm for each delivery without its result in time, and tell its sender."""
+        now = self._clock()
+        late = await self._ledger.read(housekeeping.overdue, now - self._settings.limits.result_within)
+        for trace_id in late:
+            await self._ledger.write(housekeeping.note_overdue, trace_id, now, self._settings.domain)
+            log.error("result late", trace_id=trace_id)
+        await self._ledger.write(housekeeping.clear_late_alarms, now)
+        if late:
+            self._on_owed()
+
+    async def revive_stopped_jobs(self) -> None:
+        """Start again the jobs of imports that have not ended although their job did."""
+        left = await self._ledger.read(housekeeping.unfinished, self._clock() - _REVIVE_AFTER)
+        revived = await self._engine.revive([import_workflow_id(upload, number) for upload, number in left])
+        if revived:
+            log.warning("jobs revived", jobs=revived)
+
+    async def sweep(self) -> None:
+        """Forget what is past its time, then delete blobs and spool files that nothing names."""
+        now, retention = self._clock(), self._settings.retention
+        gone = await self._ledger.write(
+            housekeeping.forget_originals, now - retention.originals, now - retention.ignored, now
+        )
+        gone += await self._ledger.write(housekeeping.forget_errors, now - retention.answers)
+        gone += await self._ledger.write(housekeeping.trim_not_taken, self._settings.limits.ignored_quota_bytes, now)
+        await asyncio.to_thread(self._delete, gone)
+        for some in _in_batches(self._blobs.older_than(now - _ORPHAN), 500):
+            orphans = await self._ledger.read(housekeeping.unnamed, some)
+            await asyncio.to_thread(self._delete, orphans)
+            if orphans:
+                log.info("orphaned blobs deleted", count=len(orphans))
+        await asyncio.to_thread(self._sweep_spool, now - _ORPHAN)
+
+    def _delete(self, blob_ids: Iterable[str]) -> None:
+        for blob_id in blob_ids:
+            self._blobs.delete(blob_id)
+
+    def _sweep_spool(self, before: datetime) -> None:
+        for path in self._settings.spool_dir.iterdir():
+            if path.is_file() and path.stat().st_mtime < before.timestamp():
+                path.unlink(missing_ok=True)
+
+
+def _in_batches(items: Iterator[str], size: int) -> Iterator[list[str]]:
+    while batch := list(islice(items, size)):
+        yield batch

@@ -1,0 +1,34 @@
+"""What goes between the service and its worker processes.
+
+What lives here: values that are pickled; a module of its own, since the child's main module has another name there.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from models.result import Summary
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParseJob:
+    """What a worker is asked to do with one file."""
+
+    path: str
+    data_type: str
+    policy: str
+    max_rows: int
+    warn_rows: int
+    max_entries: int
+    now: datetime
+    trace_id: str
+    errors_path: str  #: written only when there are entries
+    accepted_path: str = ""  #: written only when set: .csv or .parquet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParseOutcome:
+    """What a worker found; an unexpected fault of ours stands in ``failure``."""
+
+    summary: Summary | None = None
+    parent_trace_id: str | None = None
+    failure: str = ""

@@ -1,0 +1,178 @@
+"""One import, from its order to its answers: the steps, each safe to repeat.
+
+What lives here: what the durable job does. Which job runs when is ``imports.engine``'s; what an answer says is
+``imports.letters``'.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from imports.parse_job import ParseJob
+from imports.workers import ParsePool
+from mailgate.observe import get_logger
+from mailgate.settings import Settings
+from models.answers import errors_name
+from models.codes import Code
+from models.faults import PermanentError, TemporaryError
+from models.result import Identity, Summary, Warning_, result_object
+from models.states import ImportStatus
+from storage.blobs import Blobs
+from storage.ledger import Ledger, LedgerBusy, imports
+from storage.ledger.deliveries import delivery_belongs_to
+from storage.ledger.imports import Order, Patience
+
+log = get_logger("imports")
+_STARTS_PER_FAILURE = 5  # a process that dies is seldom the file's fault
+_BLOCK = 1 << 20
+
+
+class Importer:
+    """Run the import of an upload to its end."""
+
+    def __init__(
+        self, ledger: Ledger, blobs: Blobs, pool: ParsePool, settings: Settings, *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_finished: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._ledger = ledger
+        self._blobs = blobs
+        self._pool = pool
+        self._settings = settings
+        self._clock = clock
+        self._on_finished = on_finished
+        self._stopping = False
+        tries = settings.limits.import_tries
+        self._patience = Patience(failures=tries, starts=tries * _STARTS_PER_FAILURE)
+
+    async def run(self, upload: str, attempt: int) -> str:
+        """Bring one attempt to its end, whatever a former process had done of it; gives its last status.
+
+        A try that fails is counted and tried again a little later; the ledger parks an import that fails too often.
+        """
+        while True:
+            try:
+                order = await self._ledger.write(
+                    imports.begin, upload, attempt, self._clock(), self._patience, self._settings.domain
+                )
+                if order is None:
+                    self._on_finished()
+                    return "ended"
+                return await self._once(order)
+            except LedgerBusy as error:
+                log.warning("import waits", upload=upload, attempt=attempt, reason=str(error))
+                await asyncio.sleep(1)
+            except Exception as error:  # noqa: BLE001 - the worker: whatever it was is counted and tried again
+                await self._count_failure(upload, attempt, error)
+
+    async def _count_failure(self, upload: str, attempt: int, error: Exception) -> None:
+        if self._stopping:
+            await asyncio.Event().wait()  # the pool was closed under it: the next start takes it up, uncounted
+        try:
+            failures = await self._ledger.write(imports.note_failure, upload, attempt, repr(error)[:500], self._clock())
+        except TemporaryError:
+            failures = 1
+        log.warning("import failed", upload=upload, attempt=attempt, failures=failures, error=repr(error)[:500])
+        await asyncio.sleep(min(0.2 * 4 ** (failures - 1), 30))
+
+    def stop(self) -> None:
+        """Note that the service ends: what fails from now on is no fault of a file."""
+        self._stopping = True
+
+    async def _once(self, order: Order) -> str:
+        errors_path = self._settings.spool_dir / f"{secrets.token_hex(16)}.errors"
+        try:
+            summary, parent = await self._parse(order, errors_path)
+            errors_blob = await asyncio.to_thread(self._keep, errors_path) if summary.entries else None
+        finally:
+            await asyncio.to_thread(errors_path.unlink, missing_ok=True)
+        if await self._ledger.read(imports.cancel_requested, order.upload, order.attempt):
+            why = "It was cancelled by an operator."
+            await self._ledger.write(
+                imports.abort, order.upload, order.attempt, why, self._clock(), self._settings.domain
+            )
+            self._on_finished()
+            return str(ImportStatus.ABORTED)
+        now = self._clock()
+        await self._ledger.write(
+            imports.finish, order.upload, order.attempt, status=summary.status,
+            result=self._result(order, summary, parent, now), errors_blob=errors_blob,
+            no_rows=any(warning.code is Code.NO_ROWS for warning in summary.warnings), now=now,
+            domain=self._settings.domain,
+        )  # fmt: skip
+        self._on_finished()
+        log.info(
+            "import", trace_id=order.trace_id, upload=order.upload, attempt=order.attempt, status=str(summary.status),
+            rows=summary.total_rows, error_rows=summary.error_rows,
+            seconds=round((now - order.started_at).total_seconds(), 3),
+        )  # fmt: skip
+        return str(summary.status)
+
+    async def _parse(self, order: Order, errors_path: Path) -> tuple[Summary, str | None]:
+        path, borrowed = await asyncio.to_thread(self._local, order.blob)
+        limits = self._settings.limits
+        job = ParseJob(
+            path=str(path), data_type=order.rule.data_type, policy=order.rule.policy, max_rows=limits.max_rows,
+            warn_rows=limits.warn_rows, max_entries=limits.max_error_entries, now=order.received_at,
+            trace_id=order.trace_id, errors_path=str(errors_path),
+        )  # fmt: skip
+        try:
+            outcome = await asyncio.to_thread(self._pool.run, job)
+        except PermanentError as error:
+            fault = error.fault
+            return Summary(status=ImportStatus.REJECTED, code=fault.code, message=fault.message), None
+        finally:
+            if not borrowed:
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+        assert outcome.summary is not None
+        summary = outcome.summary
+        if order.duplicate_of is not None:
+            message = f"The same content came before, in the delivery {order.duplicate_of}."
+            known = Warning_(code=Code.DUPLICATE_FILE, message=message)
+            summary = replace(summary, warnings=(*summary.warnings, known))
+        parent = outcome.parent_trace_id
+        if parent is not None and not await self._ledger.read(delivery_belongs_to, parent, order.upload):
+            parent = None
+        return summary, parent
+
+    def _local(self, blob: str) -> tuple[Path, bool]:
+        """Give a file on this disk that holds a blob, and whether it is the blob itself."""
+        with self._blobs.open(blob) as source:
+            name = getattr(source, "name", None)
+            if isinstance(name, str):
+                return Path(name), True
+            path = self._settings.spool_dir / f"{secrets.token_hex(16)}.original"
+            with path.open("wb") as copy:
+                _copy(source, copy.write)
+            return path, False
+
+    def _keep(self, path: Path) -> str:
+        writer = self._blobs.create(self._clock())
+        with path.open("rb") as source:
+            _copy(source, writer.write)
+        self._blobs.commit([writer])
+        return writer.id
+
+    def _result(self, order: Order, summary: Summary, parent: str | None, now: datetime) -> dict[str, object]:
+        identity = Identity(
+            trace_id=order.trace_id, upload=order.upload, parent_trace_id=parent, connection=order.connection,
+            data_type=order.rule.data_type, file_name=order.file_name, sha256=order.sha256, attempt=order.attempt,
+            started_at=iso_time(order.started_at), finished_at=iso_time(now),
+            errors_file=errors_name(order.file_name) if summary.entries else None,
+            support_contact=self._settings.support_contact,
+        )  # fmt: skip
+        return result_object(identity, summary)
+
+
+def iso_time(moment: datetime) -> str:
+    """Write a time as answers print it: UTC, milliseconds, Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _copy(source: BinaryIO, write: Callable[[bytes], object]) -> None:
+    while block := source.read(_BLOCK):
+        write(block)

@@ -1,0 +1,180 @@
+"""The post: hands over every answer that is owed, once, and tries again over a day.
+
+What lives here: the loop over the ledger's answers. It is woken when one is owed, and looks by itself every second.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from imports.courier import Courier, Reply
+from imports.letters import (
+    Attachment,
+    Letter,
+    Outcome,
+    Posting,
+    compose,
+    digest_letter,
+    receipt_letter,
+    result_letter,
+)  # fmt: skip
+from mailgate.observe import get_logger
+from mailgate.settings import Settings
+from models.answers import answer_names, result_name
+from models.faults import PermanentError, TemporaryError
+from models.tables import Attempt, Upload
+from storage.blobs import Blobs
+from storage.ledger import Ledger, answers
+from storage.ledger.answers import Due
+from storage.ledger.history import AnswerFacts, answer_facts, attempt_object
+
+log = get_logger("post")
+_AT_ONCE = 8
+_GIVE_UP = timedelta(days=1)
+
+
+def retry_delay(tries: int) -> timedelta:
+    """Give the wait before the next try: one minute, doubled each time, an hour at most."""
+    return timedelta(minutes=min(2 ** max(tries, 0), 60))
+
+
+class Post:
+    """Hand over what is owed."""
+
+    def __init__(
+        self, ledger: Ledger, blobs: Blobs, courier: Courier, settings: Settings, *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:  # fmt: skip
+        self._ledger = ledger
+        self._blobs = blobs
+        self._courier = courier
+        self._settings = settings
+        self._clock = clock
+        self._bell = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def ring(self) -> None:
+        """Say that an answer may be owed; callable from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._bell.set)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            self._bell.clear()
+            try:
+                handed_over = await self.work_once()
+            except TemporaryError as error:
+                log.warning("the post waits", reason=str(error))
+                handed_over = 0
+            if not handed_over:
+                try:
+                    await asyncio.wait_for(self._bell.wait(), 1.0)
+                except TimeoutError:
+                    continue
+
+    async def work_once(self) -> int:
+        """Hand over what is due now; gives how many mails were tried."""
+        now = self._clock()
+        due, waiting = await self._ledger.read(answers.due, now, self._settings.limits.answers_per_hour)
+        for address in waiting:
+            await self._ledger.write(answers.note_overflow, address, now)
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def hand_over(one: Due) -> None:
+            async with places:
+                await self._hand_over(one)
+
+        await asyncio.gather(*(hand_over(one) for one in due))
+        return len(due)
+
+    async def _hand_over(self, one: Due) -> None:
+        facts = await self._ledger.read(answer_facts, one.answers)
+        reply, digest = await asyncio.to_thread(self._reply, facts, digest=one.digest)
+        try:
+            await self._courier.deliver(reply)
+        except PermanentError as error:
+            await self._ledger.write(answers.mark_undeliverable, one.answers, self._clock(), error.fault.message)
+            log.warning("answer undeliverable", trace_id=reply.trace_id, kind=reply.kind, reason=error.fault.message)
+        except TemporaryError as error:
+            await self._postpone(one, facts, str(error))
+        except Exception as error:
+            log.exception("an answer could not be handed over", trace_id=reply.trace_id)
+            await self._postpone(one, facts, repr(error))
+        else:
+            await self._ledger.write(answers.mark_sent, one.answers, self._clock(), digest=digest)
+
+    async def _postpone(self, one: Due, facts: list[AnswerFacts], error: str) -> None:
+        now = self._clock()
+        oldest = min(fact.answer.created_at for fact in facts)
+        if now - oldest > _GIVE_UP:
+            await self._ledger.write(answers.mark_undeliverable, one.answers, now, f"given up after a day: {error}")
+            return
+        tries = max(fact.answer.tries for fact in facts)
+        await self._ledger.write(answers.postpone, one.answers, now + retry_delay(tries), error)
+        log.warning("answer postponed", trace_id=facts[0].answer.trace_id, tries=tries + 1, reason=error[:300])
+
+    def _reply(self, facts: list[AnswerFacts], *, digest: bool) -> tuple[Reply, str | None]:
+        letters = [self._letter(fact) for fact in facts]
+        first = facts[0]
+        answer, delivery = first.answer, first.delivery
+        domain = self._settings.domain
+        if digest:
+            letter = digest_letter(letters, self._settings.limits.answers_per_hour)
+            message_id: str = f"<{answer.trace_id}.{answer.kind}.digest@{domain}>"
+            in_reply_to, references = "", tuple[str, ...]()
+        else:
+            letter, message_id = letters[0], answer.message_id
+            in_reply_to, references = delivery.message_id, tuple(delivery.references)
+        posting = Posting(
+            sender=self._settings.reply_from, to_address=answer.to_address, date=answer.created_at,
+            message_id=message_id, trace_id=answer.trace_id, in_reply_to=in_reply_to, references=references,
+        )  # fmt: skip
+        reply = Reply(
+            to_address=answer.to_address, trace_id=answer.trace_id, kind="digest" if digest else answer.kind,
+            sequence=answer.sequence, created_at=answer.created_at, message=compose(letter, posting),
+        )  # fmt: skip
+        return reply, message_id if digest else None
+
+    def _letter(self, facts: AnswerFacts) -> Letter:
+        contact = self._settings.support_contact
+        if facts.answer.kind == answers.RECEIPT:
+            return receipt_letter(facts.delivery, facts.uploads, facts.connection, contact)
+        names = dict(
+            zip(
+                [upload.id for upload in facts.uploads],
+                answer_names([upload.file_name for upload in facts.uploads]),
+                strict=True,
+            )
+        )
+        room = self._settings.limits.answer_bytes
+        outcomes = []
+        for upload, attempt in facts.attempts:
+            outcome = self._outcome(facts, upload, attempt, names[upload.id], room)
+            room -= len(outcome.errors_file.content) if outcome.errors_file else 0
+            outcomes.append(outcome)
+        return result_letter(facts.delivery, facts.uploads, facts.connection, outcomes, facts.answer.missing, contact)
+
+    def _outcome(self, facts: AnswerFacts, upload: Upload, attempt: Attempt, name: str, room: int) -> Outcome:
+        contact = self._settings.support_contact
+        result = attempt_object(upload, attempt, facts.connection.name, facts.delivery.data_type, contact)
+        errors_file, cut = None, False
+        if attempt.errors_blob is not None:
+            result = {**result, "errors_file": f"result_{name}.errors.csv"}
+            content, cut = self._errors(attempt.errors_blob, max(room, 1))
+            errors_file = Attachment(name=f"result_{name}.errors.csv", content=content, subtype="csv")
+        text = json.dumps(result, ensure_ascii=False, indent=2) + "\n"
+        return Outcome(
+            upload=upload, result=result, errors_file=errors_file, errors_cut=cut,
+            result_file=Attachment(name=result_name(name), content=text.encode(), subtype="json"),
+        )  # fmt: skip
+
+    def _errors(self, blob: str, room: int) -> tuple[bytes, bool]:
+        """Read an errors file, cut behind a whole line where it is larger than a mail should be."""
+        with self._blobs.open(blob) as source:
+            content = source.read(room + 1)
+        if len(content) <= room:
+            return content, False
+        return content[: content.rfind(b"\n", 0, room) + 1], True

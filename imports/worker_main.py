@@ -1,0 +1,70 @@
+"""The worker process: parses one file at a time for its parent, and dies with it.
+
+What lives here: the loop of the child. It is started as ``python -m imports.worker_main FD LIFELINE`` and never forked:
+polars and the event loop hold threads.
+"""
+
+import os
+import resource
+import signal
+import sys
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from imports.parse_job import ParseJob, ParseOutcome
+
+_ADDRESS_SPACE = 4 * 1024**3  # the outer wall; the parent watches resident memory
+
+
+def perform(job: ParseJob) -> ParseOutcome:
+    """Parse one file and write what was asked for."""
+    from parsing import Options, parse
+    from storage.descriptors import load_data_types
+
+    report = parse(
+        Path(job.path),
+        load_data_types()[job.data_type],
+        Options(
+            policy=job.policy, max_rows=job.max_rows, warn_rows=job.warn_rows, max_entries=job.max_entries, now=job.now
+        ),
+    )
+    if report.summary.entries:
+        with Path(job.errors_path).open("wb") as out:
+            report.write_errors(out, job.trace_id)
+    if job.accepted_path:
+        report.write_accepted(Path(job.accepted_path))
+    return ParseOutcome(summary=report.summary, parent_trace_id=report.parent_trace_id)
+
+
+def _die_with_parent(lifeline: int) -> None:
+    os.read(lifeline, 1)  # returns only when the parent's end is closed
+    os._exit(1)
+
+
+def main(descriptor: int, lifeline: int) -> None:
+    """Serve jobs until the parent hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
+    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    import parsing  # noqa: F401 - warm: the libraries take their time to load
+    import storage.descriptors
+
+    storage.descriptors.load_data_types()
+    connection = Connection(descriptor)
+    connection.send("ready")
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        try:
+            outcome = perform(job)
+        except Exception as error:  # noqa: BLE001 - the worker: the parent counts failures and parks the import
+            outcome = ParseOutcome(failure=f"{type(error).__name__}: {error}"[:500])
+        connection.send(outcome)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,147 @@
+"""Accept: the one function in which an arrival becomes ours, for every door.
+
+What lives here: the order of things. Files become durable blobs, then one transaction records everything, and only
+then the caller hears a verdict. Nothing here knows a protocol.
+"""
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from intake.durable import DurableBlobs
+from intake.mail import Mail, Prepared, Recipient, discard, prepare
+from mailgate.observe import get_logger
+from mailgate.settings import Settings
+from models.faults import TemporaryError
+from models.trace import make_trace_id
+from storage.blobs import Blobs
+from storage.jobs import Enqueue
+from storage.ledger import Ledger
+from storage.ledger.connections import ConnectionRef, by_address
+from storage.ledger.deliveries import Means, Recorded, RuleChanged, record
+
+log = get_logger("intake")
+_JUDGEMENTS = 5  # how often a delivery is judged anew when its connection changes under it
+
+
+class NoSpace(TemporaryError):
+    """Say that the disk is too full to take more now."""
+
+
+class Intake:
+    """Take in arrivals: the only way a delivery enters the ledger."""
+
+    def __init__(
+        self, ledger: Ledger, blobs: Blobs, enqueue: Enqueue, settings: Settings, *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        randomness: Callable[[int], bytes] = secrets.token_bytes,
+        on_recorded: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._ledger = ledger
+        self._blobs = blobs
+        self._durable = DurableBlobs(blobs)
+        self._enqueue = enqueue
+        self._settings = settings
+        self._clock = clock
+        self._randomness = randomness
+        self._on_recorded = on_recorded
+        self._under_way: set[asyncio.Task[list[Recorded]]] = set()
+
+    async def connection_for(self, local_part: str) -> ConnectionRef | None:
+        """Find the connection of an intake address."""
+        return await self._ledger.read(by_address, local_part)
+
+    def check_space(self) -> None:
+        """Raise NoSpace when the disk has less room than the reserve."""
+        free = shutil.disk_usage(self._settings.data_dir).free
+        if free < self._settings.limits.minimum_free_bytes:
+            raise NoSpace(f"{free:,} bytes free, fewer than the reserve")
+
+    async def accept(self, mail: Mail) -> list[Recorded]:
+        """Take in one mail; gives what became of it for each recipient, in their order.
+
+        Raises TemporaryError when nothing was kept. The work goes on when the caller is cancelled: a client that
+        hangs up after its last byte neither undoes nor doubles anything. The spool is closed at the end.
+        """
+        task = asyncio.create_task(self._accept(mail))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Wait for the arrivals under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _accept(self, mail: Mail) -> list[Recorded]:
+        try:
+            for _ in range(_JUDGEMENTS):
+                try:
+                    return await self._once(mail)
+                except RuleChanged:
+                    mail = await self._look_up_again(mail)
+            raise TemporaryError("the connection keeps changing")
+        finally:
+            await asyncio.to_thread(mail.spool.close)
+
+    async def _once(self, mail: Mail) -> list[Recorded]:
+        self.check_space()
+        now = self._clock()
+        try:
+            prepared = await asyncio.to_thread(prepare, mail, self._blobs, self._settings, now)
+        except OSError as error:
+            raise NoSpace(f"bytes cannot be kept now: {error}") from error
+        try:
+            await self._durable.commit([writer for one in prepared for writer in one.writers])
+        except OSError as error:
+            await asyncio.to_thread(discard, self._blobs, prepared)
+            raise NoSpace(f"bytes cannot be made durable now: {error}") from error
+        try:
+            outcomes = await self._ledger.write(record, [one.new for one in prepared], self._means(now))
+        except RuleChanged:
+            await asyncio.to_thread(discard, self._blobs, prepared)
+            raise
+        # After any other failure of the commit the blobs stay: nobody can tell whether the rows that name them are
+        # on the disk. The sweep removes them when no row does.
+        repeated = [one for one, outcome in zip(prepared, outcomes, strict=True) if outcome.seen_again]
+        if repeated:
+            await asyncio.to_thread(discard, self._blobs, repeated)
+        self._on_recorded()
+        self._log(mail, prepared, outcomes)
+        return outcomes
+
+    async def _look_up_again(self, mail: Mail) -> Mail:
+        recipients = []
+        for one in mail.recipients:
+            ref = await self.connection_for(one.connection.rule.address)
+            if ref is None:
+                raise TemporaryError(f"the connection of {one.address} is gone")
+            recipients.append(Recipient(connection=ref, address=one.address, tag=one.tag))
+        return Mail(
+            door=mail.door, peer=mail.peer, sender=mail.sender, recipients=tuple(recipients), spool=mail.spool,
+            authenticated_as=mail.authenticated_as, fault=mail.fault,
+        )  # fmt: skip
+
+    def _means(self, now: datetime) -> Means:
+        return Means(
+            now=now,
+            new_trace_id=lambda: make_trace_id(int(now.timestamp() * 1000), self._randomness(10)),
+            enqueue=self._enqueue,
+            duplicate_days=self._settings.limits.duplicate_days,
+            domain=self._settings.domain,
+        )
+
+    def _log(self, mail: Mail, prepared: list[Prepared], outcomes: list[Recorded]) -> None:
+        for one, outcome in zip(prepared, outcomes, strict=True):
+            facts: dict[str, Any] = {
+                "trace_id": outcome.trace_id, "connection": one.new.rule.name, "door": mail.door, "peer": mail.peer,
+                "verdict": str(outcome.verdict), "bytes": mail.spool.size, "files": len(one.new.files),
+            }  # fmt: skip
+            if outcome.code is not None:
+                facts["code"] = str(outcome.code)
+            if outcome.seen_again:
+                facts["seen_again"] = True
+            log.info("delivery", **facts)

@@ -1,0 +1,210 @@
+"""A mail, judged for each of its connections and its files brought to blobs. Runs in a thread; nothing is durable yet.
+
+What lives here: split, judge, decode, and the values to record. No transaction, no reply.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from intake.spool import Spool
+from mailgate.message import Limits as MessageLimits
+from mailgate.message import decode, split
+from mailgate.settings import Settings
+from matching.judge import judge
+from models.codes import Code
+from models.faults import Fault, PermanentError
+from models.judgement import Envelope, JudgedPart, Judgement, Role
+from models.message import Headers, Message
+from models.states import ConnectionState, Verdict
+from storage.blobs import Blobs, BlobWriter
+from storage.ledger.connections import ConnectionRef
+from storage.ledger.deliveries import NewDelivery, NewFile
+
+_HEADER_KEPT = 64 * 1024
+DRY_RUN_TAG = "dryrun"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipient:
+    """One address of the envelope, with the connection it belongs to."""
+
+    connection: ConnectionRef
+    address: str
+    tag: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mail:
+    """A mail as a door hands it over, whole."""
+
+    door: str
+    peer: str
+    sender: str  #: reverse-path; empty for the null sender
+    recipients: tuple[Recipient, ...]  #: at most one per connection and tag
+    spool: Spool
+    authenticated_as: str = ""
+    fault: Fault | None = None  #: what the door found: bare line ends, too many bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """One delivery ready to be recorded once its blobs are durable."""
+
+    new: NewDelivery
+    writers: tuple[BlobWriter, ...]
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def prepare(mail: Mail, blobs: Blobs, settings: Settings, now: datetime) -> list[Prepared]:
+    """Judge a mail for each recipient and write its files; OSError when bytes cannot be kept."""
+    limits = settings.limits
+    if mail.fault is not None:
+        message = Message(headers=_headers_of_a_fragment(mail.spool), fault=mail.fault, size=mail.spool.size)
+    else:
+        message = split(
+            mail.spool,
+            MessageLimits(
+                header_block=limits.message_header_bytes, header_field=limits.message_field_bytes,
+                parts=limits.message_parts, depth=limits.message_depth,
+            ),
+        )  # fmt: skip
+    prepared: list[Prepared] = []
+    try:
+        prepared.extend(_prepare_one(mail, one, message, blobs, settings, now) for one in mail.recipients)
+    except BaseException:
+        discard(blobs, prepared)
+        raise
+    return prepared
+
+
+def discard(blobs: Blobs, prepared: Sequence[Prepared]) -> None:
+    """Forget the blobs of deliveries that were not recorded."""
+    for one in prepared:
+        for writer in one.writers:
+            blobs.delete(writer.id)
+
+
+def _headers_of_a_fragment(spool: Spool) -> Headers:
+    from mailgate.message import parse_headers
+
+    block = spool.read(0, _HEADER_KEPT)
+    end = block.find(b"\r\n\r\n")
+    return parse_headers(block if end < 0 else block[: end + 2])
+
+
+def _prepare_one(
+    mail: Mail, recipient: Recipient, message: Message, blobs: Blobs, settings: Settings, now: datetime
+) -> Prepared:
+    ref = recipient.connection
+    envelope = Envelope(
+        sender=mail.sender, recipient=recipient.address, tag=recipient.tag, authenticated_as=mail.authenticated_as
+    )
+    paused = ref.state is ConnectionState.PAUSED
+    if mail.fault is not None:
+        judgement = Judgement(verdict=Verdict.REJECTED, code=mail.fault.code, message=mail.fault.message)
+    else:
+        judgement = judge(message, envelope, ref.rule, paused=paused)
+    files, writers, fault = _bring(mail.spool, judgement, blobs, settings, now)
+    if fault is not None:
+        judgement = Judgement(verdict=Verdict.REJECTED, code=fault.code, message=fault.message, parts=judgement.parts)
+    dry_run = recipient.tag == DRY_RUN_TAG
+    headers = message.headers
+    new = NewDelivery(
+        connection_id=ref.id, version=ref.version, paused=paused, rule=ref.rule, door=mail.door, peer=mail.peer,
+        sender=mail.sender, recipient=recipient.address, tag=recipient.tag, authenticated_as=mail.authenticated_as,
+        message_id=headers.message_id, subject=headers.subject[:1000], references=headers.references[-20:],
+        size=mail.spool.size, sha256=mail.spool.hexdigest(), dry_run=dry_run, verdict=judgement.verdict,
+        code=judgement.code, message=judgement.message, files=tuple(files),
+        parts=tuple(_other_part(part) for part in judgement.parts if part.role is not Role.COUNTED),
+        header_block=_header_block(mail.spool, message) if judgement.verdict is Verdict.REJECTED else None,
+        identity=_identity(mail.sender, headers, files, dry_run=dry_run),
+    )  # fmt: skip
+    return Prepared(new=new, writers=tuple(writers))
+
+
+def _bring(
+    spool: Spool, judgement: Judgement, blobs: Blobs, settings: Settings, now: datetime
+) -> tuple[list[NewFile], list[BlobWriter], Fault | None]:
+    """Decode every attachment that counts; a fault of one that would have been accepted rejects the delivery."""
+    if judgement.verdict is Verdict.REJECTED:
+        return [_file(part) for part in judgement.counted], [], None
+    files: list[NewFile] = []
+    writers: list[BlobWriter] = []
+    would_take = judgement.verdict is Verdict.ACCEPTED or judgement.code is Code.CONNECTION_PAUSED
+    fault: Fault | None = None
+    for part in judgement.counted:
+        writer = blobs.create(now)
+        writers.append(writer)
+        found = _decode(spool, part, writer, settings.limits.max_file_bytes)
+        if found is None:
+            files.append(_file(part, writer))
+            continue
+        blobs.delete(writers.pop().id)
+        files.append(_file(part, fault=found))
+        fault = fault or found
+    if fault is not None and would_take:
+        for writer in writers:
+            blobs.delete(writer.id)
+        return [_without_bytes(file) for file in files], [], fault
+    return files, writers, None
+
+
+def _decode(spool: Spool, judged: JudgedPart, writer: BlobWriter, most: int) -> Fault | None:
+    def keep(data: bytes) -> None:
+        if writer.size + len(data) > most:
+            raise _TooLarge
+        writer.write(data)
+
+    try:
+        decode(spool, judged.part, keep)
+    except _TooLarge:
+        return Fault(
+            code=Code.FILE_TOO_LARGE, message=f"The file {judged.name} is larger than {most:,} bytes, the most we take."
+        )
+    except PermanentError as error:
+        return error.fault
+    return None
+
+
+def _file(judged: JudgedPart, writer: BlobWriter | None = None, fault: Fault | None = None) -> NewFile:
+    return NewFile(
+        name=judged.name,
+        other_names=judged.other_names,
+        size=writer.size if writer else None,
+        sha256=writer.hexdigest() if writer else "",
+        blob=writer.id if writer else None,
+        code=fault.code if fault else judged.code,
+        message=fault.message if fault else judged.message,
+    )
+
+
+def _without_bytes(file: NewFile) -> NewFile:
+    return NewFile(
+        name=file.name, other_names=file.other_names, size=file.size, sha256=file.sha256, code=file.code,
+        message=file.message,
+    )  # fmt: skip
+
+
+def _other_part(judged: JudgedPart) -> dict[str, Any]:
+    return {
+        "part": judged.part.path, "type": judged.part.content_type, "role": str(judged.role), "name": judged.name,
+        "why": judged.message,
+    }  # fmt: skip
+
+
+def _header_block(spool: Spool, message: Message) -> bytes:
+    return spool.read(0, min(message.header_end or _HEADER_KEPT, _HEADER_KEPT))
+
+
+def _identity(sender: str, headers: Headers, files: Sequence[NewFile], *, dry_run: bool) -> str:
+    """Make the key of product rule 9: Message-ID and hashes, or sender, Date, Subject and hashes without one."""
+    who = [headers.message_id] if headers.message_id else [sender, headers.date, headers.subject]
+    facts = [who, sorted(file.sha256 for file in files), dry_run]
+    return hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,232 @@
+"""A file of accounts, credentials and connections, checked and turned into a plan.
+
+What lives here: the keys of the file, their checks, and what we provision (addresses, passwords). The transaction
+that applies the plan stands in ``storage.ledger.applying``.
+"""
+
+import re
+import secrets
+import tomllib
+import unicodedata
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from intake.logins import hash_password, password_matches
+from matching.wildcard import compile_pattern
+from models.connection import Rule
+from models.faults import MailgateError
+from storage.ledger.applying import CredentialPlan, Plan
+
+_LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
+_ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+_NOT_BUILT = {
+    "ssh_keys", "folder", "completion", "columns", "encoding", "expect", "timezone", "grace", "remote"
+}  # fmt: skip
+
+
+class FileRefused(MailgateError):
+    """Say in one sentence per fault why a file of connections is refused."""
+
+
+def _check_name(name: str) -> str:
+    name = unicodedata.normalize("NFC", name).strip()
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise ValueError("a name is 1 to 100 printable characters")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Account(_Table):
+    name: Name
+
+
+class _Credential(_Table):
+    name: Name
+    account: Name
+    username: str = ""
+    return_address: str = ""
+    password: str = Field(default="", repr=False)
+
+    @field_validator("return_address")
+    @classmethod
+    def _one_address(cls, value: str) -> str:
+        if value and not _ADDRESS.fullmatch(value):
+            raise ValueError("return_address is one mail address, or empty for no mail")
+        return value
+
+
+class _Connection(_Table):
+    name: Name
+    account: Name
+    data_type: str
+    direction: Literal["inbound"] = "inbound"
+    method: Literal["email"] = "email"
+    methodology: Literal["push"] = "push"
+    pattern: str
+    case_sensitive: bool = True
+    credential: str = ""
+    address: str = ""
+    allowed_senders: tuple[str, ...] = ()
+    authenticity: Literal["off", "auth"] = "off"
+    segment: str = ""
+    duplicates: Literal["reject", "warn", "accept"] = "reject"
+    policy: str = "accept_valid"
+    notify_ignored: bool = True
+    strict_attachments: bool = False
+    open_forwarded: bool = False
+    owner: str = ""
+    contact: str = ""
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        if not value:
+            raise ValueError("an email connection needs a pattern, e.g. Conversions_202?_*.csv")
+        compile_pattern(value, True)
+        return value
+
+    @field_validator("policy")
+    @classmethod
+    def _policy(cls, value: str) -> str:
+        if value in {"accept_valid", "all_or_nothing"}:
+            return value
+        match = re.fullmatch(r"max_bad_percent=(\d{1,3}(?:\.\d{1,3})?)", value)
+        if match is None or float(match[1]) > 100:
+            raise ValueError("policy is accept_valid, all_or_nothing or max_bad_percent=N with N from 0 to 100")
+        return value
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        value = value.lower()
+        if value and not _LOCAL_PART.fullmatch(value):
+            raise ValueError("address is a local part of a to z, 0 to 9, dot, dash and underscore, 64 at most")
+        return value
+
+    @model_validator(mode="after")
+    def _proof(self) -> "_Connection":
+        if self.authenticity == "auth" and not self.credential:
+            raise ValueError('authenticity = "auth" needs the credential that must log in')
+        return self
+
+
+class _File(_Table):
+    account: tuple[_Account, ...] = ()
+    credential: tuple[_Credential, ...] = ()
+    connection: tuple[_Connection, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provisioned:
+    """A plan, and the passwords just generated: credential name → password, shown once."""
+
+    plan: Plan
+    passwords: dict[str, str]
+
+
+def read_names(text: str) -> list[str]:
+    """Give the names of the credentials in a file, before it is planned."""
+    return [credential.name for credential in _parse(text).credential]
+
+
+def plan_file(
+    text: str, *, domain: str, data_types: Collection[str], known_hashes: dict[str, str | None],
+    random_letters: Callable[[int], str] = lambda count: "".join(secrets.choice(_LETTERS) for _ in range(count)),
+) -> Provisioned:  # fmt: skip
+    """Check a file of connections and turn it into a plan. Raises FileRefused.
+
+    ``known_hashes``: the password hash of each credential that exists, by case-folded name; a password that has not
+    changed is not hashed again, and one is generated only where there is none.
+    """
+    file = _parse(text)
+    _check_unique("account", [one.name for one in file.account])
+    _check_unique("credential", [one.name for one in file.credential])
+    _check_unique("connection", [one.name for one in file.connection])
+    passwords: dict[str, str] = {}
+    credentials = []
+    for credential in file.credential:
+        if credential.return_address.lower().endswith("@" + domain.lower()):
+            raise FileRefused(
+                f"credential {credential.name!r}: return_address is one of our own intake addresses: answers would loop"
+            )
+        known = known_hashes.get(credential.name.casefold())
+        new_hash, generated = _password(credential.password, known)
+        if generated:
+            passwords[credential.name] = generated
+        credentials.append(
+            CredentialPlan(
+                name=credential.name, account=credential.account, username=credential.username or None,
+                return_address=credential.return_address, password_hash=new_hash,
+            )
+        )  # fmt: skip
+    for connection in file.connection:
+        if connection.data_type not in data_types:
+            known_types = ", ".join(sorted(data_types))
+            raise FileRefused(f"connection {connection.name!r}: data_type is one of {known_types}")
+    rules = tuple(Rule(**{field.name: getattr(one, field.name) for field in fields(Rule)}) for one in file.connection)
+    proposed = {rule.name: f"{_slug(rule.name)}-{random_letters(10)}" for rule in rules}
+    accounts = tuple(one.name for one in file.account)
+    plan = Plan(accounts=accounts, credentials=tuple(credentials), rules=rules, proposed=proposed)
+    return Provisioned(plan=plan, passwords=passwords)
+
+
+def _password(wanted: str, known: str | None) -> tuple[str | None, str]:
+    """Give the hash to store (None: leave it) and the password that was generated, if one was."""
+    if not wanted or (wanted == "generate" and known is not None):
+        return None, ""
+    if wanted == "generate":
+        password = secrets.token_urlsafe(18)
+        return hash_password(password), password
+    if known is not None and password_matches(wanted, known):
+        return None, ""
+    return hash_password(wanted), ""
+
+
+def _parse(text: str) -> _File:
+    try:
+        data: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileRefused(f"this is no TOML: {error}") from None
+    try:
+        return _File.model_validate(data)
+    except ValidationError as error:
+        raise FileRefused("\n".join(_sentence(data, fault) for fault in error.errors())) from None
+
+
+def _sentence(data: dict[str, Any], fault: Any) -> str:
+    where = [str(part) for part in fault["loc"]]
+    label = where[0] if where else "file"
+    if len(where) >= 2 and where[1].isdigit():
+        table = data[where[0]][int(where[1])]
+        name = table.get("name") if isinstance(table, dict) else None
+        label = f"{where[0]} {name!r}" if name else f"{where[0]} number {int(where[1]) + 1}"
+    key = where[2] if len(where) > 2 else ""
+    if key in _NOT_BUILT or fault["type"] == "literal_error":
+        built = f": it can be {fault['ctx']['expected']} so far" if fault["type"] == "literal_error" else ""
+        return f"{label}: {key}{built or ': this part of mailgate is not built yet; leave the key out'}"
+    if fault["type"] == "extra_forbidden":
+        return f"{label}: there is no key {key or where[-1]!r}"
+    return f"{label}: {key + ': ' if key else ''}{fault['msg'].removeprefix('Value error, ')}"
+
+
+def _check_unique(kind: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name.casefold() in seen:
+            raise FileRefused(f"{kind} {name!r} stands twice (names are unique without case)")
+        seen.add(name.casefold())
+
+
+def _slug(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or "connection"

@@ -1,0 +1,201 @@
+"""The assembly: opens the house, connects its rooms, and closes it in order.
+
+What lives here: who is handed what. No rule of the product.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO
+
+import sqlalchemy as sa
+
+from imports.courier import Courier
+from imports.engine import JobEngine
+from imports.housekeeping import Housekeeper
+from imports.perform import Importer
+from imports.post import Post
+from imports.workers import ParsePool
+from intake.accept import Intake
+from mailgate.courier import OutboxCourier, RelayCourier
+from mailgate.observe import get_logger
+from mailgate.settings import Settings
+from mailgate.smtp import SmtpDoor
+from models.faults import MailgateError
+from storage.blobs import DiskBlobs
+from storage.engine import database_url, make_engine, make_job_engine
+from storage.jobs import JobQueue
+from storage.ledger import Ledger
+from storage.migrate import is_current, migrate
+
+log = get_logger("app")
+ROLES = ("smtp", "worker")
+_THREADS = 32
+
+
+class NotReady(MailgateError):
+    """Say why the service cannot start."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The rooms that every command needs, open."""
+
+    settings: Settings
+    engine: sa.Engine
+    job_engine: sa.Engine
+    ledger: Ledger
+    blobs: DiskBlobs
+    jobs: JobQueue
+
+
+@contextlib.contextmanager
+def open_house(settings: Settings) -> Iterator[House]:
+    """Open ledger, blobs and job queue; NotReady when the database is missing or of another version."""
+    if not settings.database_path.exists():
+        raise NotReady(f"there is no database at {settings.database_path}: run `mailgate init`")
+    url = database_url(settings.database_path)
+    engine, job_engine = make_engine(url), make_job_engine(url)
+    if not is_current(engine):
+        raise NotReady("the database has another schema than this version needs: run `mailgate migrate`")
+    house = House(settings, engine, job_engine, Ledger(engine), DiskBlobs(settings.blob_dir), JobQueue(job_engine))
+    try:
+        yield house
+    finally:
+        house.jobs.close()
+        house.ledger.close()
+        job_engine.dispose()
+
+
+def create_database(settings: Settings) -> None:
+    """Create the folders of the data directory and the database, or bring it to the current schema."""
+    for folder in (settings.data_dir, settings.blob_dir, settings.spool_dir, settings.outbox_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.chmod(0o700)
+    url = database_url(settings.database_path)
+    engine = make_engine(url)
+    migrate(engine, url)
+    engine.dispose()
+
+
+@contextlib.contextmanager
+def only_service(settings: Settings) -> Iterator[None]:
+    """Hold the lock that makes this the one service process of its database; NotReady when another has it."""
+    path = settings.data_dir / "service.lock"
+    with path.open("a+") as lock:
+        _lock(lock, path.name)
+        yield
+
+
+def _lock(lock: IO[str], name: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise NotReady(f"another mailgate serves this data directory already ({name} is held)") from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+
+
+def make_courier(settings: Settings) -> Courier:
+    """Choose who takes our replies: the relay, or the outbox folder without one."""
+    return RelayCourier(settings) if settings.relay.host else OutboxCourier(settings.outbox_dir)
+
+
+class Service:
+    """The running service: doors that take in, and the worker that imports and answers."""
+
+    def __init__(self, house: House, roles: tuple[str, ...]) -> None:
+        self._house = house
+        self._roles = roles
+        settings = house.settings
+        self._tasks: list[asyncio.Task[None]] = []
+        self._post = Post(house.ledger, house.blobs, make_courier(settings), settings)
+        ring = self._post.ring if "worker" in roles else lambda: None
+        self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring)
+        self._door = SmtpDoor(settings, house.ledger, self._intake) if "smtp" in roles else None
+        self._pool: ParsePool | None = None
+        self._importer: Importer | None = None
+        self._jobs: JobEngine | None = None
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def start(self) -> list[tuple[str, str, int]]:
+        """Start every role; gives the open doors, which take mail from now on."""
+        if "worker" in self._roles:
+            await self._start_worker()
+        return await self._door.open() if self._door is not None else []
+
+    async def wait(self) -> None:
+        """Return when a task of the service has failed; it never ends well by itself."""
+        await self._failed
+
+    async def stop(self) -> None:
+        """Close the doors, let what runs finish for a while, and leave the rest to the next start."""
+        if self._door is not None:
+            await self._door.close()
+        await self._intake.drain()
+        if self._importer is not None:
+            self._importer.stop()
+        if self._jobs is not None:
+            await asyncio.to_thread(self._jobs.stop, 2)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._pool is not None:
+            await asyncio.to_thread(self._pool.close)
+
+    async def _start_worker(self) -> None:
+        house, limits = self._house, self._house.settings.limits
+        self._pool = await asyncio.to_thread(
+            lambda: ParsePool(
+                workers=limits.parse_workers, memory_bytes=limits.parse_memory_bytes, seconds=limits.parse_seconds
+            )
+        )
+        self._importer = Importer(house.ledger, house.blobs, self._pool, house.settings, on_finished=self._post.ring)
+        url = database_url(house.settings.database_path)
+        self._jobs = JobEngine(house.job_engine, url, self._importer, at_once=limits.parse_workers * 2)
+        await self._jobs.launch()
+        housekeeper = Housekeeper(house.ledger, house.blobs, self._jobs, house.settings, on_owed=self._post.ring)
+        self._watch(self._post.run())
+        self._watch(housekeeper.run())
+
+    def _watch(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            if not done.cancelled() and done.exception() is not None and not self._failed.done():
+                self._failed.set_exception(done.exception() or RuntimeError("a task ended"))
+
+        task.add_done_callback(ended)
+        self._tasks.append(task)
+
+
+async def serve(settings: Settings, roles: tuple[str, ...]) -> None:
+    """Run the service until SIGTERM or SIGINT; prints its doors and then ``ready``."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
+    with only_service(settings), open_house(settings) as house:
+        service = Service(house, roles)
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        try:
+            for name, host, port in await service.start():
+                print(f"door {name} {host}:{port}", flush=True)  # noqa: T201 - the contract's lines for scripts
+            print("ready", flush=True)  # noqa: T201
+            stopped = asyncio.ensure_future(stopping.wait())
+            failed = asyncio.ensure_future(service.wait())
+            await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            if failed.done():
+                failed.result()
+            failed.cancel()
+        finally:
+            log.info("stopping")
+            await service.stop()
+            log.info("stopped")

@@ -1,0 +1,173 @@
+"""``mailgate connection``: apply, list, show, pause, resume, delete."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mailgate.cli.state import (
+    EXIT_MISSING,
+    EXIT_REFUSED,
+    EXIT_USAGE,
+    Stop,
+    house,
+    now,
+    print_fields,
+    print_json,
+    print_table,
+    say,
+    state,
+)  # fmt: skip
+
+app = typer.Typer(no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="The connection's name, in any case.")]
+
+
+@app.command()
+def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, credentials and connections.")]) -> None:
+    """Create or update what a file says; prints what was provisioned. Never deletes, all or nothing."""
+    from intake.provisioning import FileRefused, plan_file, read_names
+    from storage.descriptors import load_data_types
+    from storage.ledger.applying import ApplyRefused, apply_plan, credentials_by_name
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Stop(EXIT_USAGE, f"{file} cannot be read: {error}") from None
+    with house() as rooms:
+        try:
+            known = rooms.ledger.read_now(credentials_by_name, read_names(text))
+            provisioned = plan_file(
+                text, domain=rooms.settings.domain, data_types=load_data_types().keys(), known_hashes=known
+            )
+        except FileRefused as error:
+            raise Stop(EXIT_USAGE, f"{file} is refused, nothing was applied:\n{error}") from None
+        try:
+            rules = rooms.ledger.write_now(apply_plan, provisioned.plan, now())
+        except ApplyRefused as error:
+            raise Stop(EXIT_REFUSED, f"nothing was applied: {error}") from None
+        usernames = {one.name.casefold(): one.username for one in provisioned.plan.credentials}
+        passwords = {name.casefold(): password for name, password in provisioned.passwords.items()}
+        printed = []
+        for rule in rules:
+            entry: dict[str, Any] = {"connection": rule.name, "address": f"{rule.address}@{rooms.settings.domain}"}
+            if username := usernames.get(rule.credential.casefold()):
+                entry["username"] = username
+            if password := passwords.get(rule.credential.casefold()):
+                entry["password"] = password
+            printed.append(entry)
+    if state.json:
+        print_json(printed)
+        return
+    for entry in printed:
+        print_fields([(key, value) for key, value in entry.items()])
+        print()
+    told = {entry.get("password") for entry in printed}
+    for name, password in provisioned.passwords.items():
+        if password not in told:
+            print_fields([("credential", name), ("password", password)])
+    if provisioned.passwords:
+        say("Passwords are shown this once; only their hash is kept.")
+
+
+@app.command("list")
+def list_() -> None:
+    """List every connection with its address, state and health."""
+    from storage.ledger.connections import list_all
+
+    with house() as rooms:
+        rows = [_object(row, rooms.settings.domain) for row in rooms.ledger.read_now(list_all)]
+    if state.json:
+        print_json(rows)
+    elif not rows:
+        print("There are no connections yet: `mailgate connection apply FILE` creates them.")
+    else:
+        header = ("connection", "account", "data_type", "pattern", "address", "state", "health")
+        print_table(header, [[row[key] for key in header] for row in rows])
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Show everything about one connection."""
+    from storage.ledger.connections import list_all
+
+    with house() as rooms:
+        rows = [row for row in rooms.ledger.read_now(list_all) if row.ref.rule.name.casefold() == name.casefold()]
+        if not rows:
+            raise Stop(EXIT_MISSING, f"there is no connection {name!r}")
+        shown = _object(rows[0], rooms.settings.domain)
+        host, port = rooms.settings.smtp.host, rooms.settings.smtp.port
+    if state.json:
+        print_json(shown)
+        return
+    print_fields(
+        [(key, ", ".join(value) if isinstance(value, tuple | list) else value) for key, value in shown.items()]
+    )
+    print(
+        f"\nTo send a file by hand:\n  swaks --server {host}:{port} --to {shown['address']} "
+        f"--attach-type text/csv --attach @{_example(shown['pattern'])}"
+    )
+
+
+@app.command()
+def pause(name: Name) -> None:
+    """Pause a connection: its files are held, and their senders are told."""
+    _set_state(name, "paused")
+    say(f"{name} is paused: what would be taken is held until `mailgate connection resume {name} --import-held`.")
+
+
+@app.command()
+def resume(
+    name: Name,
+    import_held: Annotated[bool, typer.Option("--import-held", help="Import what was held meanwhile.")] = False,
+) -> None:
+    """Resume a paused connection."""
+    from storage.ledger.connections import by_name
+    from storage.ledger.imports import release_held
+
+    _set_state(name, "active")
+    released: list[str] = []
+    if import_held:
+        with house() as rooms:
+            ref = rooms.ledger.read_now(by_name, name)
+            if ref is None:
+                raise Stop(EXIT_MISSING, f"there is no connection {name!r}")
+            since = now() - timedelta(days=rooms.settings.limits.duplicate_days)
+            released = rooms.ledger.write_now(release_held, ref.id, now(), rooms.jobs, duplicates_since=since)
+    if state.json:
+        print_json({"connection": name, "released": released})
+    say(f"{name} is active." + (f" {len(released)} held files are queued." if import_held else ""))
+
+
+@app.command()
+def delete(name: Name) -> None:
+    """Delete a connection: its address takes no more mail and is never given out again; its history stays."""
+    _set_state(name, "deleted")
+    say(f"{name} is deleted; its history stays.")
+
+
+def _set_state(name: str, wanted: str) -> None:
+    from models.states import ConnectionState
+    from storage.ledger.connections import set_state
+
+    with house() as rooms:
+        if not rooms.ledger.write_now(set_state, name, ConnectionState(wanted), now()):
+            raise Stop(EXIT_MISSING, f"there is no connection {name!r}")
+
+
+def _object(row: Any, domain: str) -> dict[str, Any]:
+    rule = row.ref.rule
+    shown: dict[str, Any] = {"connection": rule.name, "state": str(row.ref.state), "health": row.health}
+    for key, value in rule.to_json().items():
+        if key != "name":
+            shown[key] = f"{value}@{domain}" if key == "address" else value
+    shown["return_address"] = row.return_address
+    shown["username"] = row.username
+    shown["version"] = row.ref.version
+    shown["created_at"] = row.created_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return shown
+
+
+def _example(pattern: str) -> str:
+    return pattern.replace("*", "example").replace("?", "6")

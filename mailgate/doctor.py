@@ -1,0 +1,197 @@
+"""The doctor: looks for what would hurt, and names one fix for each finding.
+
+What lives here: the examinations. Each returns findings and changes nothing (the blob store is tried with one blob,
+which is deleted again).
+"""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from mailgate.app import NotReady, open_house
+from mailgate.settings import Settings
+from mailgate.tls import certificate_ends
+from storage.blobs import DiskBlobs
+from storage.engine import database_url, make_engine
+from storage.ledger.connections import list_all
+from storage.ledger.history import open_alarms
+
+_SOON = timedelta(days=21)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that needs a look, and how to mend it."""
+
+    subject: str
+    finding: str
+    fix: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Run every examination; an empty list means that all is well."""
+    findings: list[Finding] = []
+    for look in _EXAMINATIONS:
+        findings.extend(look(settings))
+    return findings
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    wanted = [("smtp.port", settings.smtp.port), ("smtp.tls_port", settings.smtp.tls_port)]
+    running = _service_pid(settings) is not None
+    for name, port in wanted:
+        if not port or running:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.smtp.host, port))
+            except OSError as error:
+                yield Finding(
+                    subject="port",
+                    finding=f"{name} {settings.smtp.host}:{port} cannot be opened: {error.strerror}",
+                    fix=f"end what listens there, or set another {name}",
+                )
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    if not settings.data_dir.is_dir():
+        yield Finding(subject="disk", finding=f"{settings.data_dir} is missing", fix="run `mailgate init`")
+        return
+    free = shutil.disk_usage(settings.data_dir).free
+    reserve = settings.limits.minimum_free_bytes
+    if free < 2 * reserve:
+        yield Finding(
+            subject="disk",
+            finding=f"{free:,} bytes are free; below {reserve:,} every delivery is refused for now",
+            fix="make room, shorten [retention], or move data_dir",
+        )
+    if settings.data_dir.stat().st_mode & 0o077:
+        yield Finding(
+            subject="disk",
+            finding=f"{settings.data_dir} can be read by others on this machine",
+            fix=f"chmod 700 {settings.data_dir}",
+        )
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    if not settings.database_path.exists():
+        yield Finding(subject="database", finding=f"{settings.database_path} is missing", fix="run `mailgate init`")
+        return
+    try:
+        with open_house(settings) as house:
+            for alarm in house.ledger.read_now(open_alarms):
+                yield Finding(
+                    subject=f"alarm {alarm.kind}", finding=alarm.message, fix=_ALARM_FIXES.get(alarm.kind, "")
+                )
+            for row in house.ledger.read_now(list_all):
+                rule = row.ref.rule
+                if not rule.allowed_senders and rule.authenticity == "off" and _easy_to_guess(rule.address):
+                    yield Finding(
+                        subject=f"connection {rule.name}",
+                        finding="anybody who guesses its hand-chosen address can send it files",
+                        fix="set allowed_senders or authenticity, or leave address out to have one generated",
+                    )
+    except NotReady as error:
+        yield Finding(subject="database", finding=str(error), fix="run `mailgate migrate`")
+        return
+    engine = make_engine(database_url(settings.database_path))
+    with engine.connect() as connection:
+        if connection.execute(sa.text("PRAGMA quick_check(1)")).scalar() != "ok":
+            yield Finding(
+                subject="database", finding="the database file is damaged", fix="stop the service, restore a backup"
+            )
+    engine.dispose()
+
+
+def _blob_store(settings: Settings) -> Iterator[Finding]:
+    try:
+        blobs = DiskBlobs(settings.blob_dir)
+        writer = blobs.create(datetime.now(UTC))
+        writer.write(b"mailgate doctor")
+        blobs.commit([writer])
+        blobs.delete(writer.id)
+    except OSError as error:
+        yield Finding(
+            subject="blob store",
+            finding=f"{settings.blob_dir} takes no files: {error}",
+            fix="mend its permissions or disk",
+        )
+
+
+def _certificate(settings: Settings) -> Iterator[Finding]:
+    try:
+        ends = certificate_ends(settings.certificate_path)
+    except (OSError, ValueError) as error:
+        yield Finding(
+            subject="certificate", finding=f"{settings.certificate_path} cannot be read: {error}",
+            fix="set [smtp] certificate and key to a PEM pair",
+        )  # fmt: skip
+        return
+    if ends < datetime.now(UTC) + _SOON:
+        yield Finding(
+            subject="certificate", finding=f"the TLS certificate ends on {ends:%Y-%m-%d}", fix="renew it and restart"
+        )
+
+
+def _clock(settings: Settings) -> Iterator[Finding]:
+    if not settings.database_path.exists():
+        return
+    latest = max(path.stat().st_mtime for path in settings.data_dir.iterdir())
+    ahead = latest - datetime.now(UTC).timestamp()
+    if ahead > 60:
+        yield Finding(
+            subject="clock", finding=f"the clock is {ahead:.0f} seconds behind files written before",
+            fix="set the clock, and let NTP keep it",
+        )  # fmt: skip
+
+
+def _risky_settings(settings: Settings) -> Iterator[Finding]:
+    open_to_all = settings.smtp.host not in {"127.0.0.1", "::1", "localhost"}
+    if open_to_all and settings.smtp.certificate is None:
+        yield Finding(
+            subject="settings", finding="the SMTP door is open to others with the certificate made for local use",
+            fix="set [smtp] certificate and key",
+        )  # fmt: skip
+    if settings.relay.host and settings.relay.tls == "off" and settings.relay.password:
+        yield Finding(
+            subject="settings",
+            finding="the relay's password is sent in clear",
+            fix="set [relay] tls to starttls or implicit",
+        )
+    if not settings.support_contact:
+        yield Finding(
+            subject="settings", finding="answers name nobody whom a client can ask", fix="set support_contact"
+        )
+    if settings.domain.endswith("localhost") and open_to_all:
+        yield Finding(subject="settings", finding="domain is still intake.localhost", fix="set domain to your own")
+
+
+def _easy_to_guess(address: str) -> bool:
+    ending = address.rpartition("-")[2]
+    return len(ending) < 10
+
+
+def _service_pid(settings: Settings) -> int | None:
+    try:
+        pid = int((settings.data_dir / "service.lock").read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    return pid
+
+
+_ALARM_FIXES = {
+    "IMPORT_PARKED": "look at `mailgate upload show ID`, mend the cause, then `mailgate upload replay ID`",
+    "RESULT_LATE": "see whether the worker role runs, and whether a long import is before it",
+    "ANSWER_UNDELIVERABLE": "mend return_address or the relay, then `mailgate upload resend ID`",
+    "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
+}
+_EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _disk, _database, _blob_store, _certificate, _clock, _ports, _risky_settings,
+)  # fmt: skip

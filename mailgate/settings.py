@@ -1,0 +1,232 @@
+"""Every setting with its default, read from ``mailgate.toml`` and the environment.
+
+What lives here: names, defaults and their checks. Nothing is opened or connected at import.
+"""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class SettingsError(Exception):
+    """Say in one sentence per fault what is wrong with the configuration; the command line exits 2."""
+
+
+def parse_duration(value: object) -> timedelta:
+    """Turn ``2s``, ``5m``, ``1h`` or ``90d`` into a timedelta; ValueError for anything else."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d{1,9})([smhd])", str(value).strip())
+    if match is None:
+        raise ValueError("a duration is a whole number with its unit: 2s, 5m, 1h, 90d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Smtp(_Section):
+    """The SMTP door."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2525  #: 0: any free port
+    tls_port: Port = 0  #: implicit TLS; 0: off
+    certificate: Path | None = None  #: PEM chain; default: the one ``init`` wrote
+    key: Path | None = None
+    require_tls: bool = False
+    max_message_bytes: Positive = 150_000_000
+
+
+class Relay(_Section):
+    """The mail server that takes our replies; without one they go to the outbox folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    host: str = ""
+    port: Port = 587
+    username: str = ""
+    password: str = Field(default="", repr=False)
+    password_file: Path | None = None
+    tls: Literal["starttls", "implicit", "off"] = "starttls"
+    ca_file: Path | None = None
+    sender: str = Field(default="", alias="from")  #: empty: mailgate@<domain>
+    envelope_from: str = ""  #: empty: the null sender
+
+
+class Limits(_Section):
+    """Every limit, with its default."""
+
+    max_file_bytes: Positive = 100_000_000
+    max_rows: Positive = 1_000_000
+    warn_rows: Positive = 500_000
+    max_error_entries: Positive = 100_000
+    result_within: Duration = timedelta(minutes=30)
+    answers_per_hour: Positive = 300
+    answer_bytes: Positive = 10_000_000  #: of attached files in one reply; the rest is kept for download
+    duplicate_days: Positive = 30
+
+    smtp_connections: Positive = 1000
+    smtp_connections_per_address: Positive = 100
+    smtp_recipients: Positive = 100
+    smtp_commands: Positive = 10_000  #: in one session
+    smtp_auth_attempts: Positive = 3  #: in one session
+    smtp_idle: Duration = timedelta(minutes=5)  #: RFC 5321 section 4.5.3.2.7
+    smtp_minimum_rate: Positive = 1024  #: bytes a second over smtp_rate_window, in DATA
+    smtp_rate_window: Duration = timedelta(seconds=60)
+    smtp_data_total: Duration = timedelta(hours=1)
+    smtp_session_total: Duration = timedelta(hours=2)
+
+    message_header_bytes: Positive = 256 * 1024
+    message_field_bytes: Positive = 32 * 1024
+    message_parts: Positive = 200
+    message_depth: Positive = 20
+
+    ignored_quota_bytes: Positive = 1_000_000_000  #: per connection, of files that were not taken
+    minimum_free_bytes: Positive = 300_000_000  #: below it deliveries are refused for now
+
+    parse_workers: Positive = 2
+    parse_memory_bytes: Positive = 1_000_000_000
+    parse_seconds: Positive = 600
+    import_tries: Positive = 5  #: then the import is parked as aborted
+
+
+class Retention(_Section):
+    """How long what is kept."""
+
+    originals: Duration = timedelta(days=90)
+    answers: Duration = timedelta(days=30)
+    ignored: Duration = timedelta(days=7)
+
+
+class Settings(BaseSettings):
+    """All settings of one mailgate."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MAILGATE_", env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=None
+    )
+
+    data_dir: Path = Path("mailgate-data")
+    domain: str = "intake.localhost"
+    database_url: Literal[""] = ""  # Postgres is not built yet
+    blob_url: Literal[""] = ""  # S3 is not built yet
+    operators: tuple[str, ...] = ()
+    support_contact: str = ""
+    smtp: Smtp = Smtp()
+    relay: Relay = Relay()
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Settings":
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", self.domain):
+            raise ValueError("domain must be a host name, e.g. intake.example.com")
+        if (self.smtp.certificate is None) != (self.smtp.key is None):
+            raise ValueError("smtp.certificate and smtp.key belong together: set both or neither")
+        return self
+
+    @property
+    def blob_dir(self) -> Path:
+        """Name the folder of stored files."""
+        return self.data_dir / "blobs"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Name the folder of mails on their way in and of files a worker is writing."""
+        return self.data_dir / "spool"
+
+    @property
+    def outbox_dir(self) -> Path:
+        """Name the folder that takes replies when no relay is configured."""
+        return self.data_dir / "outbox"
+
+    @property
+    def database_path(self) -> Path:
+        """Name the SQLite file of ledger and jobs."""
+        return self.data_dir / "mailgate.sqlite3"
+
+    @property
+    def certificate_path(self) -> Path:
+        """Name the TLS certificate in use."""
+        return self.smtp.certificate or self.data_dir / "keys" / "tls.crt"
+
+    @property
+    def key_path(self) -> Path:
+        """Name the TLS key in use."""
+        return self.smtp.key or self.data_dir / "keys" / "tls.key"
+
+    @property
+    def reply_from(self) -> str:
+        """Give the From address of our replies."""
+        return self.relay.sender or f"mailgate@{self.domain}"
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the settings of one file and the environment; SettingsError names each fault."""
+    if not path.is_file():
+        raise SettingsError(f"no configuration at {path}: run `mailgate init`, or name another with --config")
+
+    class _File(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            *args: PydanticBaseSettingsSource,
+            **kwargs: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (kwargs["env_settings"], TomlConfigSettingsSource(settings_cls, toml_file=path))
+
+    try:
+        settings = _File()
+    except ValidationError as error:
+        raise SettingsError(_sentences(error)) from None
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    base = path.resolve().parent
+    updates: dict[str, Any] = {"data_dir": base / settings.data_dir}
+    if settings.smtp.certificate is not None and settings.smtp.key is not None:
+        pair = {"certificate": base / settings.smtp.certificate, "key": base / settings.smtp.key}
+        updates["smtp"] = settings.smtp.model_copy(update=pair)
+    updates["relay"] = _with_secret(settings.relay, base)
+    return Settings.model_construct(**{**dict(settings), **updates})
+
+
+def _with_secret(relay: Relay, base: Path) -> Relay:
+    updates: dict[str, Any] = {}
+    if relay.ca_file is not None:
+        updates["ca_file"] = base / relay.ca_file
+    if relay.password_file is not None:
+        if relay.password:
+            raise SettingsError("relay.password and relay.password_file are both set: keep one")
+        try:
+            updates["password"] = (base / relay.password_file).read_text().rstrip("\n")
+        except OSError as error:
+            raise SettingsError(f"relay.password_file cannot be read: {error}") from None
+    return relay.model_copy(update=updates)
+
+
+_NOT_BUILT = {"sftp", "ftp", "web", "metrics", "s3", "pull", "settle_seconds", "database_url", "blob_url"}
+
+
+def _sentences(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["loc"] and str(fault["loc"][0]) in _NOT_BUILT:
+            lines.append(f"{key}: this part of mailgate is not built yet; leave the key out")
+        elif fault["type"] == "extra_forbidden":
+            lines.append(f"{key}: there is no such setting (see docs/settings.md)")
+        else:
+            lines.append(f"{key or 'settings'}: {fault['msg']}")
+    return "\n".join(lines)

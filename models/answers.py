@@ -1,0 +1,40 @@
+"""The three answers: how their files are called.
+
+What lives here: names only. What they say is rendered by ``imports`` and ``parsing``.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+_MOST = 200  # bytes of the original name in an answer's name
+
+
+def cut_name(name: str) -> str:
+    """Cut a file name to 200 bytes at a character."""
+    return name.encode()[:_MOST].decode(errors="ignore")
+
+
+def answer_names(names: Sequence[str]) -> list[str]:
+    """Give each file of a delivery the name its answers carry; equal names are told apart by ``.1``, ``.2``."""
+    times = Counter(names)
+    seen: Counter[str] = Counter()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(cut_name(name) + (f".{seen[name]}" if times[name] > 1 else ""))
+    return result
+
+
+def receipt_name(name: str) -> str:
+    """Name the receipt of a file."""
+    return f"receipt_{name}.txt"
+
+
+def result_name(name: str) -> str:
+    """Name the result of a file."""
+    return f"result_{name}.json"
+
+
+def errors_name(name: str) -> str:
+    """Name the errors file of a file."""
+    return f"result_{cut_name(name)}.errors.csv"

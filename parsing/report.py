@@ -1,0 +1,110 @@
+"""The report of one parse: counts, and the two files that can be made of it.
+
+What lives here: the summary's arithmetic and the handles for writing. What is found is decided before.
+"""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from models.codes import Code
+from models.faults import Fault
+from models.result import Summary, Warning_
+from models.states import ImportStatus
+from parsing.accepted import write_accepted
+from parsing.encoding import Encoding
+from parsing.errors_file import write_errors
+from parsing.findings import Entry
+from parsing.header import Header
+from parsing.options import Options
+from parsing.policy import refusal
+from parsing.reading import Reading
+from parsing.rows import BAD, GOOD, SAME, Rows
+
+CUT_OFF = "The last row is unfinished: the file was probably cut off. Ask for it again whole."
+
+
+class Report:
+    """Say what one file holds, and write its errors and its accepted rows."""
+
+    def __init__(
+        self, summary: Summary, rows: Rows | None = None, entries: list[Entry] | None = None, parent: str | None = None
+    ) -> None:
+        self.summary = summary
+        self.parent_trace_id = parent
+        self._rows, self._entries = rows, entries or []
+
+    def write_errors(self, out: BinaryIO, trace_id: str) -> None:
+        """Write the errors CSV; nothing where the file was rejected before its rows were read."""
+        if self._rows is not None:
+            write_errors(out, trace_id, self._entries, self._rows)
+
+    def write_accepted(self, path: Path) -> None:
+        """Write the accepted rows as ``.csv`` or ``.parquet``; nothing where no row was read."""
+        if self._rows is not None:
+            write_accepted(path, self._rows, any_accepted=bool(self.summary.successful_rows))
+
+    def accepted_bitmap(self) -> bytes:
+        """Give one bit for each record and blank line behind the header, the first one highest; 1 is accepted."""
+        if self._rows is None:
+            return b""
+        accepted = (self._rows.state == GOOD) & bool(self.summary.successful_rows)
+        return np.packbits(accepted).tobytes()
+
+
+def rejected(fault: Fault, encoding: Encoding | None, header: Header | None) -> Report:
+    """Report a file that was rejected before its rows were read."""
+    return Report(
+        Summary(
+            status=ImportStatus.REJECTED,
+            code=fault.code,
+            message=fault.message,
+            encoding=encoding.name if encoding else None,
+            byte_order_mark=bool(encoding and encoding.byte_order_mark),
+            delimiter=header.delimiter if header else None,
+            header=header.names if header else None,
+            warnings=header.warnings if header else (),
+        )
+    )
+
+
+def report_of(reading: Reading, encoding: Encoding, fault: Fault | None, options: Options) -> Report:
+    """Report a file whose rows were read, up to where it was rejected if it was."""
+    rows, findings, header = reading.rows, reading.findings, reading.header
+    counts = np.bincount(rows.state, minlength=4)
+    good, bad, same = int(counts[GOOD]), int(counts[BAD]), int(counts[SAME])
+    total = good + bad + same
+    fault = fault or refusal(options.policy, total, bad, reading.cut_off)
+    loud = Fault(code=Code.UNEXPECTED_END, message=CUT_OFF) if reading.cut_off else None
+    status = ImportStatus.COMPLETED_WITH_ERRORS if bad else ImportStatus.COMPLETED
+    said = fault or loud
+    summary = Summary(
+        status=ImportStatus.REJECTED if fault else status,
+        code=said.code if said else None,
+        message=said.message if said else "",
+        total_rows=total,
+        successful_rows=0 if fault else good,
+        unchanged_rows=0 if fault else same,
+        error_rows=bad,
+        not_applied_rows=good + same if fault else 0,
+        blank_rows=rows.blank,
+        warnings=(*header.warnings, *_size_warnings(total, options)),
+        encoding=encoding.name,
+        byte_order_mark=encoding.byte_order_mark,
+        delimiter=header.delimiter,
+        header=header.names,
+        entries=min(findings.total, options.max_entries),
+        entries_cut=findings.total > options.max_entries,
+        top_errors=tuple(sorted(findings.errors.items(), key=lambda item: (-item[1], item[0]))[:10]),
+    )
+    return Report(summary, rows, findings.sorted(), reading.parent)
+
+
+def _size_warnings(total: int, options: Options) -> tuple[Warning_, ...]:
+    if total == 0:
+        return (Warning_(code=Code.NO_ROWS, message="The file holds no rows."),)
+    if total > options.warn_rows:
+        message = f"The file has {total} rows, more than {options.warn_rows}; smaller files are answered sooner."
+        return (Warning_(code=Code.MANY_ROWS, message=message),)
+    return ()

@@ -1,0 +1,238 @@
+"""Where the records of a file are: the exact structure, established before any value is read.
+
+What lives here: one vectorised pass over the bytes. Blocks begin at a record's start, so the number of quotes before
+a byte tells whether it stands inside quotes, as long as every quote opens and closes where it may. The first quote
+that does not ends the block's trust: the records before its own are taken, its own is read exactly by
+``parsing.record``, and the pass goes on behind it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from parsing.record import BLANK, MALFORMED, MAX_LINE, SUSPECT, UNFINISHED, Record, read_record
+from parsing.source import Source
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+BLOCK = 2 << 20  #: bytes looked at in one vectorised step; more than MAX_LINE
+BATCH = 12 << 20  #: bytes handed on together
+SMALL = 64 << 10  #: the step after a fault; it grows again
+RESTARTS = 10_000  #: faults that may send the scan back; after them no quoted cell may span lines
+REREAD = 64 << 20  #: bytes that faults may make us read twice, beside the size of the file
+
+LF, CR, QUOTE = 10, 13, 34
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Some records of a file, one below the other; every array has one element for each."""
+
+    start: Ints  #: offset of the first byte
+    end: Ints  #: offset behind the content, before the line end
+    after: Ints  #: offset behind the line end
+    fields: Ints
+    lines: Ints  #: physical lines, 1 without line breaks in quotes
+    flags: npt.NDArray[np.uint8]  #: see parsing.record
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def head(self, count: int) -> "Records":
+        """Give the first records."""
+        return Records(*(getattr(self, f.name)[:count] for f in fields(self)))
+
+
+def _joined(parts: list[Records]) -> Records:
+    if len(parts) == 1:
+        return parts[0]
+    return Records(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Records)))
+
+
+def _of_records(found: list[Record]) -> Records:
+    table = np.array([(r.start, r.end, r.after, r.fields, r.lines) for r in found], np.int64).reshape(-1, 5)
+    start, end, after, number, lines = table.T
+    return Records(start, end, after, number, lines, np.array([r.flags for r in found], np.uint8))
+
+
+class Scanner:
+    """Find the records of a source from ``start`` on; ``width`` is the header's number of fields."""
+
+    def __init__(self, source: Source, start: int, delimiter: str, width: int) -> None:
+        self.source, self.delimiter, self.width = source, delimiter, width
+        self._at, self._step = start, BLOCK
+        self._exact = 1  # records to read exactly after a fault
+        self._since_fault = RESTARTS  # records taken by the vectorised pass since the last fault
+        self._restarts, self._reread = 0, REREAD + source.size
+        separator = ord(delimiter)
+        self._opens_after = np.zeros(256, np.bool_)
+        self._opens_after[[separator, LF, CR, QUOTE]] = True
+        self._separator = separator
+
+    def batches(self) -> Iterator[Records]:
+        """Give all records in order, some megabytes at a time."""
+        parts: list[Records] = []
+        size = 0
+        while self._at < self.source.size:
+            before = self._at
+            parts += self._advance()
+            size += self._at - before
+            if size >= BATCH:
+                yield _joined(parts)
+                parts, size = [], 0
+        if parts:
+            yield _joined(parts)
+
+    def _advance(self) -> list[Records]:
+        """Take the records of one block, and after a fault some more one by one."""
+        records, trusted = self._block(self._at, min(self._at + self._step, self.source.size))
+        parts = []
+        if len(records):
+            parts.append(records)
+            self._at = int(records.after[-1])
+            self._since_fault += len(records)
+        room = self._step < BLOCK and self._at + self._step < self.source.size
+        if trusted and (len(records) or room):
+            self._step = min(self._step * 4, BLOCK)
+        elif self._at < self.source.size:
+            self._exact = min(self._exact * 2, 4096) if self._since_fault < 64 else 1
+            parts.append(_of_records(self._read_exactly(self._exact)))
+            self._since_fault, self._step = 0, SMALL
+        return parts
+
+    def _read_exactly(self, count: int) -> list[Record]:
+        found: list[Record] = []
+        while len(found) < count and self._at < self.source.size:
+            exhausted = self._restarts >= RESTARTS or self._reread <= 0
+            record = read_record(self.source, self._at, self.delimiter, self.width, 0 if exhausted else MAX_LINE)
+            if record.flags & MALFORMED and record.read_to > record.after:
+                self._restarts += 1
+                self._reread -= record.read_to - record.after
+            found.append(record)
+            self._at = record.after
+        return found
+
+    def _block(self, start: int, stop: int) -> tuple[Records, bool]:
+        """Give the whole records between two offsets, and whether nothing stood in the way of more."""
+        source = self.source
+        block = source.view[start:stop]
+        special = block == LF
+        special |= block == self._separator
+        has_quote = source.find(b'"', start) < stop
+        has_cr = source.find(b"\r", start) < stop
+        if has_quote:
+            special |= block == QUOTE
+        if has_cr:
+            special |= block == CR
+        at = np.flatnonzero(special)
+        kind = block[at]
+        ends = kind == LF
+        if has_cr:
+            ends |= self._lone_cr(kind, at, start)
+        if not has_quote:
+            return self._cut(start, stop, at, kind, ends, None, len(at))
+        inside = np.bitwise_and(np.cumsum(kind == QUOTE, dtype=np.uint8), 1, dtype=np.uint8)
+        bad = self._first_bad_quote(block, start, at, kind, inside)
+        return self._cut(start, stop, at, kind, ends, inside == 0, bad)
+
+    def _lone_cr(self, kind: npt.NDArray[np.uint8], at: Ints, start: int) -> Bools:
+        """Mark the carriage returns that no line feed follows."""
+        lone: Bools = kind == CR
+        which = np.flatnonzero(lone)
+        following = at[which] + start + 1
+        known = following < self.source.size
+        lone[which[known]] = self.source.view[following[known]] != LF
+        return lone
+
+    def _first_bad_quote(
+        self,
+        block: npt.NDArray[np.uint8],
+        start: int,
+        at: Ints,
+        kind: npt.NDArray[np.uint8],
+        inside: npt.NDArray[np.uint8],
+    ) -> int:
+        """Give the index among the special bytes of the first quote that stands where none may, else their number."""
+        which = np.flatnonzero(kind == QUOTE)
+        where = at[which]
+        opening = inside[which] == 1
+        allowed = np.ones(len(which), np.bool_)
+        before = where[opening]
+        allowed[opening] = self._opens_after[block[before - 1]] | (before == 0)
+        behind = where[~opening] + start + 1
+        last = behind >= self.source.size
+        allowed[~opening] = self._opens_after[self.source.view[np.minimum(behind, self.source.size - 1)]] | last
+        return int(which[np.argmin(allowed)]) if not allowed.all() else len(at)
+
+    def _cut(
+        self, start: int, stop: int, at: Ints, kind: npt.NDArray[np.uint8], ends: Bools, outside: Bools | None, bad: int
+    ) -> tuple[Records, bool]:
+        """Cut a block into records at the line ends outside quotes that stand before a bad quote."""
+        closing = np.flatnonzero(ends if outside is None else ends & outside)
+        closing = closing[: np.searchsorted(closing, bad)]
+        separators = kind == self._separator
+        if outside is not None:
+            separators &= outside
+        count = np.cumsum(separators, dtype=np.int64)[closing]
+        end = at[closing] + start
+        # a last record whose quotes are open or span lines is read exactly
+        open_rest = outside is not None and (
+            not outside[-1] or bool(ends[closing[-1] + 1 if len(closing) else 0 :].any())
+        )
+        if stop == self.source.size and bad == len(at) and not open_rest:
+            end, count = self._with_rest(end, count, int(np.count_nonzero(separators)), start, stop)
+        if not len(end):
+            return _of_records([]), bad == len(at)
+        after = np.minimum(end + 1, stop)
+        begin = np.concatenate(([start], after[:-1]))
+        crlf = (end > begin) & (self.source.view[np.minimum(end, stop - 1)] == LF) & (self.source.view[end - 1] == CR)
+        crlf &= end < stop
+        end = end - crlf
+        number = np.diff(count, prepend=0) + 1
+        lines, suspect = self._inner_lines(kind, ends, closing, len(end), outside)
+        flags = np.where(end == begin, BLANK, 0).astype(np.uint8)
+        flags[suspect] |= SUSPECT
+        if after[-1] == end[-1]:
+            flags[-1] |= UNFINISHED
+        self._mark_nul(begin, after, flags, start)
+        records = Records(begin, end, after, number, lines, flags)
+        over = np.flatnonzero(end - begin > MAX_LINE)
+        if len(over):
+            return records.head(int(over[0])), False
+        return records, bad == len(at)
+
+    def _with_rest(self, end: Ints, count: Ints, total: int, start: int, stop: int) -> tuple[Ints, Ints]:
+        """Add the last record of a file that does not end with a line end."""
+        if (int(end[-1]) + 1 if len(end) else start) < stop:
+            end, count = np.append(end, stop), np.append(count, total)
+        return end, count
+
+    def _inner_lines(
+        self, kind: npt.NDArray[np.uint8], ends: Bools, closing: Ints, size: int, outside: Bools | None
+    ) -> tuple[Ints, Ints]:
+        """Give the physical lines of each record, and which records of several lines look like rows."""
+        lines = np.ones(size, np.int64)
+        none = np.empty(0, np.int64)
+        if outside is None or not len(closing):
+            return lines, none
+        number = np.cumsum(ends, dtype=np.int64)[closing]
+        lines[: len(closing)] = np.diff(number, prepend=0)
+        several = np.flatnonzero(lines[: len(closing)] > 1)
+        if not len(several):
+            return lines, none
+        every = np.flatnonzero(ends)
+        per_line = np.diff(np.cumsum(kind == self._separator, dtype=np.int64)[every], prepend=0)
+        like_row = np.concatenate(([0], np.cumsum(per_line == self.width - 1)))
+        last = number[several]  # lines are counted from 0: a record is the lines first..last-1
+        first = last - lines[several]
+        inner = lines[several] > 2
+        low, high = first + inner, last - inner
+        return lines, several[like_row[high] - like_row[low] == high - low]
+
+    def _mark_nul(self, begin: Ints, after: Ints, flags: npt.NDArray[np.uint8], start: int) -> None:
+        if self.source.find(b"\0", start) < after[-1]:
+            where = np.flatnonzero(self.source.view[start : after[-1]] == 0) + start
+            flags[np.unique(np.searchsorted(begin, where, "right") - 1)] |= MALFORMED

@@ -1,0 +1,141 @@
+"""Apply a file of accounts, credentials and connections: creates or updates, never deletes, all or nothing.
+
+What lives here: the one transaction of ``connection apply``. The plan was checked before; what only the ledger can
+know (names and addresses already in use) is checked here.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from models.connection import Rule
+from models.faults import MailgateError
+from models.states import ConnectionState
+from models.tables import Account, Connection, ConnectionVersion, Credential, IntakeAddress
+
+
+class ApplyRefused(MailgateError):
+    """Say why nothing was applied."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CredentialPlan:
+    """A credential as the file wants it; ``password_hash`` None leaves the password as it is."""
+
+    name: str
+    account: str
+    username: str | None
+    return_address: str
+    password_hash: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What a file of connections asks for. ``Rule.address`` empty: keep the present one, or take the proposed."""
+
+    accounts: tuple[str, ...]
+    credentials: tuple[CredentialPlan, ...]
+    rules: tuple[Rule, ...]
+    proposed: dict[str, str]  #: name of a connection → a generated local part, used when it is new
+
+
+def apply_plan(session: Session, plan: Plan, now: datetime) -> list[Rule]:
+    """Make the ledger say what the plan says; returns the rules as they now stand. Raises ApplyRefused."""
+    for name in plan.accounts:
+        if _account(session, name) is None:
+            session.add(Account(name=name, name_key=name.casefold(), created_at=now))
+    session.flush()
+    for credential in plan.credentials:
+        _apply_credential(session, credential, now)
+    session.flush()
+    return [_apply_rule(session, rule, plan.proposed[rule.name], now) for rule in plan.rules]
+
+
+def credentials_by_name(session: Session, names: list[str]) -> dict[str, str | None]:
+    """Give the password hash of each credential that exists, by case-folded name."""
+    keys = [name.casefold() for name in names]
+    found = session.exec(select(Credential).where(col(Credential.name_key).in_(keys)))
+    return {credential.name_key: credential.password_hash for credential in found}
+
+
+def _account(session: Session, name: str) -> Account | None:
+    return session.exec(select(Account).where(Account.name_key == name.casefold())).first()
+
+
+def _apply_credential(session: Session, plan: CredentialPlan, now: datetime) -> None:
+    account = _account(session, plan.account)
+    if account is None:
+        raise ApplyRefused(f"credential {plan.name!r}: there is no account {plan.account!r}")
+    found = session.exec(select(Credential).where(Credential.name_key == plan.name.casefold())).first()
+    if found is not None and found.account_id != account.id:
+        raise ApplyRefused(f"credential {plan.name!r} belongs to another account")
+    assert account.id is not None
+    credential = found or Credential(
+        account_id=account.id, name=plan.name, name_key=plan.name.casefold(), created_at=now
+    )
+    key = plan.username.casefold() if plan.username else None
+    if key:
+        other = session.exec(select(Credential).where(Credential.username_key == key)).first()
+        if other is not None and other.name_key != credential.name_key:
+            raise ApplyRefused(f"credential {plan.name!r}: the user name {plan.username!r} is taken")
+    credential.username, credential.username_key = plan.username, key
+    credential.return_address = plan.return_address
+    if plan.password_hash is not None:
+        credential.password_hash = plan.password_hash
+    session.add(credential)
+
+
+def _apply_rule(session: Session, rule: Rule, proposed: str, now: datetime) -> Rule:
+    account = _account(session, rule.account)
+    if account is None:
+        raise ApplyRefused(f"connection {rule.name!r}: there is no account {rule.account!r}")
+    credential = None
+    if rule.credential:
+        key = rule.credential.casefold()
+        credential = session.exec(select(Credential).where(Credential.name_key == key)).first()
+        if credential is None or credential.account_id != account.id:
+            raise ApplyRefused(
+                f"connection {rule.name!r}: account {rule.account!r} has no credential {rule.credential!r}"
+            )
+    found = session.exec(select(Connection).where(Connection.name_key == rule.name.casefold())).first()
+    if found is not None and found.account_id != account.id:
+        raise ApplyRefused(f"connection {rule.name!r} belongs to another account")
+    address = rule.address or (found.address if found is not None else None) or proposed
+    wanted = Rule.from_json({**rule.to_json(), "address": address})
+    credential_id = credential.id if credential else None
+    if found is None:
+        assert account.id is not None
+        found = Connection(
+            account_id=account.id, credential_id=credential_id, name=rule.name, name_key=rule.name.casefold(),
+            address=address, state=ConnectionState.ACTIVE, version=0, created_at=now,
+        )  # fmt: skip
+        session.add(found)
+        session.flush()
+    elif session.get_one(ConnectionVersion, (found.id, found.version)).rule == wanted.to_json():
+        return wanted
+    _claim(session, found, address, rule.name, now)
+    found.version += 1
+    found.address, found.name, found.credential_id = address, rule.name, credential_id
+    assert found.id is not None
+    session.add(ConnectionVersion(connection_id=found.id, number=found.version, rule=wanted.to_json(), created_at=now))
+    session.add(found)
+    session.flush()
+    return wanted
+
+
+def _claim(session: Session, connection: Connection, address: str, name: str, now: datetime) -> None:
+    """Give a connection an address; its former one is retired and takes no more mail."""
+    assert connection.id is not None
+    holder = session.get(IntakeAddress, address)
+    if holder is None:
+        session.add(IntakeAddress(local_part=address, connection_id=connection.id))
+    elif holder.connection_id != connection.id:
+        raise ApplyRefused(f"connection {name!r}: the address {address!r} is or was another connection's")
+    else:
+        holder.retired_at = None
+    others = select(IntakeAddress).where(
+        IntakeAddress.connection_id == connection.id, IntakeAddress.local_part != address
+    )
+    for other in session.exec(others):
+        other.retired_at = other.retired_at or now

@@ -1,0 +1,242 @@
+"""Imports in the ledger: begun, finished, failed, parked, cancelled, replayed.
+
+What lives here: the transactions of one attempt's life. Each may be repeated after a crash and then changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from models.codes import Code
+from models.connection import Rule
+from models.states import ENDED, ImportStatus, UploadStatus, check_move
+from models.tables import Alarm, Attempt, Connection, ConnectionVersion, Delivery, Event, Upload
+from storage.jobs import Enqueue
+from storage.ledger.answers import last_attempt, owe_result
+from storage.ledger.deliveries import first_of_content, queue_attempt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What one attempt is to do: which bytes, which rule."""
+
+    upload: str
+    attempt: int
+    trace_id: str
+    connection: str
+    rule: Rule
+    file_name: str
+    blob: str
+    sha256: str
+    received_at: datetime
+    started_at: datetime
+    dry_run: bool
+    duplicate_of: str | None
+    parent_trace_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How often an import may fail, and how often a process may die over it, before it is parked."""
+
+    failures: int
+    starts: int
+
+
+def begin(
+    session: Session, upload_id: str, number: int, now: datetime, patience: Patience, domain: str
+) -> Order | None:
+    """Begin an attempt, or go on with it after a crash; None when nothing is left to do.
+
+    An attempt that was cancelled, or tried too often, is aborted here and answered.
+    """
+    attempt = session.get_one(Attempt, (upload_id, number))
+    if attempt.status in ENDED:
+        return None
+    upload = session.get_one(Upload, upload_id)
+    if attempt.cancel_requested:
+        _abort(session, attempt, upload, "It was cancelled by an operator.", now, domain)
+        return None
+    if attempt.failures >= patience.failures or attempt.tries >= patience.starts:
+        _park(session, attempt, upload, now, domain)
+        return None
+    if attempt.status == ImportStatus.QUEUED:
+        _move(session, attempt, upload, ImportStatus.IN_PROGRESS, "", now)
+        attempt.started_at = now
+    attempt.tries += 1
+    session.add(attempt)
+    if upload.blob is None:
+        _abort(session, attempt, upload, "Its original is no longer kept.", now, domain)
+        return None
+    delivery = session.get_one(Delivery, upload.trace_id)
+    connection = session.get_one(Connection, upload.connection_id)
+    version = session.get_one(ConnectionVersion, (upload.connection_id, attempt.version))
+    assert attempt.started_at is not None
+    return Order(
+        upload=upload.id, attempt=number, trace_id=upload.trace_id, connection=connection.name,
+        rule=Rule.from_json(version.rule), file_name=upload.file_name, blob=upload.blob, sha256=upload.sha256,
+        received_at=upload.received_at, started_at=attempt.started_at, dry_run=delivery.dry_run,
+        duplicate_of=upload.duplicate_of,
+    )  # fmt: skip
+
+
+def finish(
+    session: Session, upload_id: str, number: int, *, status: ImportStatus, result: dict[str, Any],
+    errors_blob: str | None, no_rows: bool, now: datetime, domain: str,
+) -> bool:  # fmt: skip
+    """Write the end of an attempt and owe its answer in one transaction; False when it had ended before."""
+    attempt = session.get_one(Attempt, (upload_id, number))
+    if attempt.status in ENDED:
+        return False
+    upload = session.get_one(Upload, upload_id)
+    attempt.result, attempt.errors_blob, attempt.no_rows = result, errors_blob, no_rows
+    attempt.code, attempt.message = result["code"], result["message"]
+    _move(session, attempt, upload, status, attempt.message, now)
+    attempt.finished_at = now
+    session.add(attempt)
+    session.flush()
+    owe_result(session, upload.trace_id, now, domain)
+    _clear_alarms(session, upload_id, now)
+    return True
+
+
+def note_failure(session: Session, upload_id: str, number: int, error: str, now: datetime) -> int:
+    """Count one failure of an attempt that goes on; returns how many there were."""
+    attempt = session.get_one(Attempt, (upload_id, number))
+    upload = session.get_one(Upload, upload_id)
+    attempt.failures += 1
+    session.add(attempt)
+    session.add(
+        Event(
+            trace_id=upload.trace_id, subject=f"{upload_id}#{number}", before=attempt.status, after=attempt.status,
+            why=f"try {attempt.failures} failed: {error}"[:1000], at=now,
+        )
+    )  # fmt: skip
+    return attempt.failures
+
+
+def request_cancel(session: Session, upload_id: str, now: datetime, domain: str) -> str:
+    """Cancel the latest attempt: one that waits is aborted at once, a running one when it next looks.
+
+    Returns ``aborted``, ``requested`` or ``ended``.
+    """
+    attempt = last_attempt(session, upload_id)
+    if attempt is None or attempt.status in ENDED:
+        return "ended"
+    upload = session.get_one(Upload, upload_id)
+    if attempt.status == ImportStatus.QUEUED:
+        _abort(session, attempt, upload, "It was cancelled by an operator.", now, domain)
+        return "aborted"
+    attempt.cancel_requested = True
+    session.add(attempt)
+    return "requested"
+
+
+def cancel_requested(session: Session, upload_id: str, number: int) -> bool:
+    """Tell whether an operator wants a running attempt to stop."""
+    return session.get_one(Attempt, (upload_id, number)).cancel_requested
+
+
+def abort(session: Session, upload_id: str, number: int, why: str, now: datetime, domain: str) -> None:
+    """End an attempt as aborted, and owe the answer that says so."""
+    attempt = session.get_one(Attempt, (upload_id, number))
+    if attempt.status not in ENDED:
+        _abort(session, attempt, session.get_one(Upload, upload_id), why, now, domain)
+
+
+class NotReplayable(Exception):
+    """Say why an upload cannot be imported again."""
+
+
+def replay(session: Session, upload_id: str, now: datetime, enqueue: Enqueue, *, with_rule_of_then: bool) -> int:
+    """Queue a further attempt of an upload; returns its number. Raises NotReplayable."""
+    upload = session.get_one(Upload, upload_id)
+    connection = session.get_one(Connection, upload.connection_id)
+    if upload.blob is None:
+        raise NotReplayable("its original is no longer kept")
+    if upload.status not in {UploadStatus.IMPORT_JOB_CREATED, UploadStatus.DUPLICATE}:
+        raise NotReplayable(f"it was not accepted (its status is {upload.status})")
+    last = last_attempt(session, upload_id)
+    if last is not None and last.status not in ENDED:
+        raise NotReplayable("an import of it is still under way")
+    delivery = session.get_one(Delivery, upload.trace_id)
+    if upload.status == UploadStatus.DUPLICATE:
+        _move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, "replayed on an operator's word", now)
+    version = delivery.version if with_rule_of_then else connection.version
+    return queue_attempt(session, connection, upload, version, now, enqueue, replay=True)
+
+
+def release_held(
+    session: Session, connection_id: int, now: datetime, enqueue: Enqueue, *, duplicates_since: datetime
+) -> list[str]:
+    """Import what was held while a connection was paused, oldest first; returns the uploads now queued."""
+    held = session.exec(
+        select(Upload)
+        .where(Upload.connection_id == connection_id, Upload.status == UploadStatus.HELD)
+        .order_by(col(Upload.received_at), col(Upload.part))
+    ).all()
+    connection = session.get_one(Connection, connection_id)
+    version = session.get_one(ConnectionVersion, (connection_id, connection.version))
+    reject = Rule.from_json(version.rule).duplicates == "reject"
+    released: list[str] = []
+    for upload in held:
+        if upload.blob is None:
+            continue
+        first = first_of_content(session, connection_id, upload.segment, upload.sha256, duplicates_since)
+        if first is not None and reject:
+            upload.code, upload.duplicate_of = Code.DUPLICATE_FILE, first
+            upload.message = f"The same content came before, in the delivery {first}; it is not imported again."
+            _move_upload(session, upload, UploadStatus.DUPLICATE, upload.message, now)
+            continue
+        delivery = session.get_one(Delivery, upload.trace_id)
+        delivery.verdict, delivery.code, delivery.message = "accepted", None, "released after a pause"
+        session.add(delivery)
+        upload.code, upload.message = None, ""
+        _move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, "released after a pause", now)
+        queue_attempt(session, connection, upload, connection.version, now, enqueue)
+        released.append(upload.id)
+    return released
+
+
+def _move(session: Session, attempt: Attempt, upload: Upload, after: ImportStatus, why: str, now: datetime) -> None:
+    before = ImportStatus(attempt.status)
+    check_move(before, after)
+    attempt.status = after
+    subject = f"{attempt.upload_id}#{attempt.number}"
+    session.add(Event(trace_id=upload.trace_id, subject=subject, before=before, after=after, why=why[:1000], at=now))
+
+
+def _move_upload(session: Session, upload: Upload, after: UploadStatus, why: str, now: datetime) -> None:
+    before = UploadStatus(upload.status)
+    check_move(before, after)
+    upload.status = after
+    session.add(upload)
+    session.add(Event(trace_id=upload.trace_id, subject=upload.id, before=before, after=after, why=why, at=now))
+
+
+def _abort(session: Session, attempt: Attempt, upload: Upload, why: str, now: datetime, domain: str) -> None:
+    attempt.code, attempt.message = Code.SYSTEM_ERROR, why
+    _move(session, attempt, upload, ImportStatus.ABORTED, why, now)
+    attempt.finished_at = now
+    session.add(attempt)
+    session.flush()
+    owe_result(session, upload.trace_id, now, domain)
+
+
+def _park(session: Session, attempt: Attempt, upload: Upload, now: datetime, domain: str) -> None:
+    why = f"Every try failed ({attempt.failures} failures, {attempt.tries} starts); it is parked and can be replayed."
+    _abort(session, attempt, upload, why, now, domain)
+    message = f"the import of {upload.id} ({upload.file_name}) is parked: {why}"
+    session.add(
+        Alarm(
+            connection_id=upload.connection_id, kind="IMPORT_PARKED", subject=upload.id, message=message, raised_at=now
+        )
+    )
+
+
+def _clear_alarms(session: Session, upload_id: str, now: datetime) -> None:
+    for alarm in session.exec(select(Alarm).where(Alarm.subject == upload_id, col(Alarm.cleared_at).is_(None))):
+        alarm.cleared_at = now
+        session.add(alarm)

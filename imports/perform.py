@@ -5,6 +5,7 @@ What lives here: what the durable job does. Which job runs when is ``imports.eng
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +19,7 @@ from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from models.answers import errors_name
 from models.codes import Code
-from models.faults import PermanentError, TemporaryError
+from models.faults import PermanentError
 from models.result import Identity, Summary, Warning_, result_object
 from models.states import ImportStatus
 from storage.blobs import Blobs
@@ -46,6 +47,8 @@ class Importer:
         self._clock = clock
         self._on_finished = on_finished
         self._stopping = False
+        self._active = 0
+        self._idle = asyncio.Event()
         tries = settings.limits.import_tries
         self._patience = Patience(failures=tries, starts=tries * _STARTS_PER_FAILURE)
 
@@ -55,6 +58,10 @@ class Importer:
         A try that fails is counted and tried again a little later; the ledger parks an import that fails too often.
         """
         while True:
+            if self._stopping:
+                await asyncio.Event().wait()  # the next start takes it up
+            self._active += 1
+            self._idle.clear()
             try:
                 order = await self._ledger.write(
                     imports.begin, upload, attempt, self._clock(), self._patience, self._settings.domain
@@ -65,23 +72,32 @@ class Importer:
                 return await self._once(order)
             except LedgerBusy as error:
                 log.warning("import waits", upload=upload, attempt=attempt, reason=str(error))
-                await asyncio.sleep(1)
+                wait = 1.0
             except Exception as error:  # noqa: BLE001 - the worker: whatever it was is counted and tried again
-                await self._count_failure(upload, attempt, error)
+                wait = await self._count_failure(upload, attempt, error)
+            finally:
+                self._active -= 1
+                if not self._active:
+                    self._idle.set()
+            await asyncio.sleep(wait)
 
-    async def _count_failure(self, upload: str, attempt: int, error: Exception) -> None:
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing new and wait a while for what runs; what fails from now on is no fault of a file."""
+        self._stopping = True
+        if self._active:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), seconds)
+
+    async def _count_failure(self, upload: str, attempt: int, error: Exception) -> float:
+        """Count a failure; gives the seconds to wait before the next try."""
         if self._stopping:
-            await asyncio.Event().wait()  # the pool was closed under it: the next start takes it up, uncounted
+            return 0
         try:
             failures = await self._ledger.write(imports.note_failure, upload, attempt, repr(error)[:500], self._clock())
-        except TemporaryError:
+        except LedgerBusy:
             failures = 1
         log.warning("import failed", upload=upload, attempt=attempt, failures=failures, error=repr(error)[:500])
-        await asyncio.sleep(min(0.2 * 4 ** (failures - 1), 30))
-
-    def stop(self) -> None:
-        """Note that the service ends: what fails from now on is no fault of a file."""
-        self._stopping = True
+        return float(min(0.2 * 4 ** (failures - 1), 30))
 
     async def _once(self, order: Order) -> str:
         errors_path = self._settings.spool_dir / f"{secrets.token_hex(16)}.errors"

@@ -36,6 +36,7 @@ from storage.migrate import is_current, migrate
 log = get_logger("app")
 ROLES = ("smtp", "worker")
 _THREADS = 32
+_GRACE = 3.0  # seconds for imports that run when the service stops
 
 
 class NotReady(MailgateError):
@@ -140,9 +141,9 @@ class Service:
             await self._door.close()
         await self._intake.drain()
         if self._importer is not None:
-            self._importer.stop()
+            await self._importer.stop(_GRACE)
         if self._jobs is not None:
-            await asyncio.to_thread(self._jobs.stop, 2)
+            await self._jobs.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -102,9 +102,11 @@ def repeated(prints: Prints, cells: Cells, keys: Keys) -> Iterator[tuple[int, in
 def _groups(prints: Prints) -> Iterator[list[int]]:
     """Give the records whose fingerprint is not alone, group by group, each in order."""
     used = np.flatnonzero(prints)
-    twice = used[pl.Series(prints[used]).is_duplicated().to_numpy()]
-    if not len(twice):
+    values = np.sort(prints[used])
+    same = values[1:][values[1:] == values[:-1]]
+    if not len(same):
         return
+    twice = used[np.isin(prints[used], same)]
     ordered = twice[np.argsort(prints[twice], kind="stable")]
     for group in np.split(ordered, np.flatnonzero(np.diff(prints[ordered])) + 1):
         yield group.tolist()

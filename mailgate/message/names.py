@@ -60,11 +60,14 @@ def _plain(parameters: Sequence[Parameter], base: str) -> list[Text]:
     for parameter in parameters:
         if parameter.name != base:
             continue
-        value = parameter.value
-        if not parameter.quoted and "=?" not in value and any(c in value for c in " \t("):
-            raise Doubt(f"the parameter {base} holds a space or a comment and no quotes")
-        texts.append(decode_words(value))
+        _require_quotes(parameter, " \t(")
+        texts.append(decode_words(parameter.value))
     return _once(texts, base)
+
+
+def _require_quotes(parameter: Parameter, around: str) -> None:
+    if not parameter.quoted and "=?" not in parameter.value and any(c in parameter.value for c in around):
+        raise Doubt(f"the parameter {parameter.name[:40]} holds a space or a comment and no quotes")
 
 
 def _extended(parameters: Sequence[Parameter], base: str) -> list[Text]:
@@ -74,6 +77,7 @@ def _extended(parameters: Sequence[Parameter], base: str) -> list[Text]:
         name = parameter.name
         if not (name.startswith(base) and name[len(base) : len(base) + 1] == "*"):
             continue
+        _require_quotes(parameter, " \t")
         match = _SECTION(name, len(base))
         if match is None:
             raise Doubt(f"the parameter {name[:40]} is no RFC 2231 section")

@@ -72,6 +72,7 @@ CASES: dict[str, tuple[bytes, Code]] = {
     "semicolon missing without quotes": (with_disposition("attachment; size=1 filename=a.csv"), AMBIGUOUS),
     "semicolon missing behind a multipart": (with_type("multipart/mixed boundary=b"), AMBIGUOUS),
     "extended name with one apostrophe": (with_disposition("attachment; filename*=utf-8'a.csv"), AMBIGUOUS),
+    "extended name with a blank and no quotes": (with_disposition("attachment; filename*=utf-8''a b.csv"), AMBIGUOUS),
     "comment around a semicolon": (with_type("multipart/mixed; micalg=a(b; boundary=b; x=c)"), AMBIGUOUS),
     "blank before the star": (with_disposition("attachment; filename *=''a.csv"), AMBIGUOUS),
     "semicolon missing before a name": (mixed(part("attachment", 'text/csv; charset=x name="a.csv"')), AMBIGUOUS),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from models.data_type import data_type_from_descriptor
-from parsing import sample_csv, sample_jsonl
+from parsing import encoding, sample_csv, sample_jsonl
+from parsing.source import Source
 from tests.parsing.parsing_helpers import TYPES, errors_of, free_type, parsed, said
 
 P = "accountId,id"
@@ -219,3 +220,22 @@ def test_mended_file(tmp_path: Path) -> None:
     import polars as pl
 
     assert pl.read_parquet(tmp_path / "out.parquet")["lastName"].to_list() == ["=x", "-5"]
+
+
+@pytest.mark.parametrize("block", range(4, 12))
+def test_utf8_is_validated_over_the_edges_of_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(encoding, "BLOCK", block)
+    good = "aé€😀".encode() * 4
+    for at in range(len(good) + 1):
+        for junk in (b"", b"\xff", b"\x80", b"\xe2\x82", b"\xf0\x9f\x98"):
+            data = good[:at] + junk + good[at:]
+            (tmp_path / "f").write_bytes(data)
+            found = encoding.first_invalid(Source(tmp_path / "f"), 0)
+            try:
+                data.decode()
+            except UnicodeDecodeError as error:
+                assert found == error.start
+            else:
+                assert found is None

@@ -34,14 +34,20 @@ class Keys:
 
     def prints(self, frame: pl.DataFrame) -> Prints:
         """Give a fingerprint of each row's key, 0 where it has none."""
+        asked = {key[0] for key in self.alternatives} | set(self.required)
+        seen = frame.select(
+            *(pl.col(column_name(i)).hash().alias(f"hash{i}") for i in sorted(self.columns())),
+            *((pl.col(column_name(i)).str.strip_chars() != "").alias(f"filled{i}") for i in sorted(asked)),
+        )
         found = np.zeros(frame.height, np.uint64)
         for number, key in enumerate(self.alternatives):
             mixed = np.full(frame.height, number + 1, np.uint64)
             for i in key:
-                mixed = (mixed * _MIX) ^ frame[column_name(i)].hash().to_numpy()
-            usable = (found == 0) & _filled(frame, key[:1])
+                mixed = (mixed * _MIX) ^ seen[f"hash{i}"].to_numpy()
+            usable = (found == 0) & seen[f"filled{key[0]}"].to_numpy()
             found[usable] = np.maximum(mixed[usable], 1)
-        found[~_filled(frame, self.required)] = 0
+        for i in self.required:
+            found[~seen[f"filled{i}"].to_numpy()] = 0
         return found
 
     def of(self, cells: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -50,13 +56,6 @@ class Keys:
             if cells[key[0]].strip():
                 return names, tuple(cells[i] for i in key)
         raise ValueError("the row has no key")
-
-
-def _filled(frame: pl.DataFrame, columns: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    full = np.ones(frame.height, np.bool_)
-    for i in columns:
-        full &= (frame[column_name(i)].str.strip_chars() != "").to_numpy()
-    return full
 
 
 def keys_of(columns: dict[str, Column], data_type: DataType) -> Keys | None:
@@ -84,8 +83,10 @@ def together_column(columns: dict[str, Column], data_type: DataType) -> Column |
 
 def plain_prints(frame: pl.DataFrame, column: Column, usable: npt.NDArray[np.bool_]) -> Prints:
     """Give a fingerprint of one column's values, 0 where they are empty or not usable."""
-    found = np.maximum(frame[column_name(column.index)].hash().to_numpy(), 1)
-    return np.where(usable & _filled(frame, (column.index,)), found, np.uint64(0))
+    cell = pl.col(column_name(column.index))
+    seen = frame.select(print=cell.hash(), filled=cell.str.strip_chars() != "")
+    found = np.maximum(seen["print"].to_numpy(), 1)
+    return np.where(usable & seen["filled"].to_numpy(), found, np.uint64(0))
 
 
 def repeated(prints: Prints, cells: Cells, keys: Keys) -> Iterator[tuple[int, int, bool]]:

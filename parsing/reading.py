@@ -27,6 +27,7 @@ from parsing.structure import Records, Scanner
 from parsing.values import column_name, read_columns, unguarded
 
 Bools = npt.NDArray[np.bool_]
+BLANK_SHARE = 4  #: with its blank lines a file may have so many times the rows allowed
 _LAST = 1 << 24  #: findings between rows come behind all others of a row
 
 
@@ -74,7 +75,7 @@ class Reading:
         try:
             for records in _ahead(scanner.batches()):
                 real += self._take(records)
-                if real > self.options.max_rows:
+                if real > self.options.max_rows or self.rows.count > BLANK_SHARE * self.options.max_rows:
                     message = f"The file has more than {self.options.max_rows} rows; split it into smaller files."
                     raise refuse(Code.TOO_MANY_ROWS, message)
                 self.source.release(int(records.start[0]))

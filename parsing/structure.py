@@ -16,10 +16,12 @@ from parsing.record import BLANK, MALFORMED, MAX_LINE, SUSPECT, UNFINISHED, Reco
 from parsing.source import Source
 
 Ints = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
 BLOCK = 2 << 20  #: bytes looked at in one vectorised step; more than MAX_LINE
 BATCH = 12 << 20  #: bytes handed on together
+MANY = 250_000  #: records handed on together, where they are short
 SMALL = 64 << 10  #: the step after a fault; it grows again
 RESTARTS = 10_000  #: faults that may send the scan back; after them no quoted cell may span lines
 REREAD = 64 << 20  #: bytes that faults may make us read twice, beside the size of the file
@@ -75,14 +77,15 @@ class Scanner:
     def batches(self) -> Iterator[Records]:
         """Give all records in order, some megabytes at a time."""
         parts: list[Records] = []
-        size = 0
+        size = records = 0
         while self._at < self.source.size:
-            before = self._at
+            before, known = self._at, len(parts)
             parts += self._advance()
             size += self._at - before
-            if size >= BATCH:
+            records += sum(map(len, parts[known:]))
+            if size >= BATCH or records >= MANY:
                 yield _joined(parts)
-                parts, size = [], 0
+                parts, size, records = [], 0, 0
         if parts:
             yield _joined(parts)
 
@@ -176,7 +179,7 @@ class Scanner:
         separators = kind == self._separator
         if outside is not None:
             separators &= outside
-        count = np.cumsum(separators, dtype=np.int64)[closing]
+        count: Counts = np.cumsum(separators, dtype=np.int32)[closing]
         end = at[closing] + start
         # a last record whose quotes are open or span lines is read exactly
         open_rest = outside is not None and (
@@ -191,7 +194,7 @@ class Scanner:
         crlf = (end > begin) & (self.source.view[np.minimum(end, stop - 1)] == LF) & (self.source.view[end - 1] == CR)
         crlf &= end < stop
         end = end - crlf
-        number = np.diff(count, prepend=0) + 1
+        number = np.diff(count, prepend=0).astype(np.int64) + 1
         lines, suspect = self._inner_lines(kind, ends, closing, len(end), outside)
         flags = np.where(end == begin, BLANK, 0).astype(np.uint8)
         flags[suspect] |= SUSPECT
@@ -204,10 +207,10 @@ class Scanner:
             return records.head(int(over[0])), False
         return records, bad == len(at)
 
-    def _with_rest(self, end: Ints, count: Ints, total: int, start: int, stop: int) -> tuple[Ints, Ints]:
+    def _with_rest(self, end: Ints, count: Counts, total: int, start: int, stop: int) -> tuple[Ints, Counts]:
         """Add the last record of a file that does not end with a line end."""
         if (int(end[-1]) + 1 if len(end) else start) < stop:
-            end, count = np.append(end, stop), np.append(count, total)
+            end, count = np.append(end, stop), np.append(count, np.int32(total))
         return end, count
 
     def _inner_lines(
@@ -216,7 +219,7 @@ class Scanner:
         """Give the physical lines of each record, and which records of several lines look like rows."""
         lines = np.ones(size, np.int64)
         none = np.empty(0, np.int64)
-        if outside is None or not len(closing):
+        if outside is None or not len(closing) or np.count_nonzero(ends[: closing[-1] + 1]) == len(closing):
             return lines, none
         number = np.cumsum(ends, dtype=np.int64)[closing]
         lines[: len(closing)] = np.diff(number, prepend=0)

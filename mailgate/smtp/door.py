@@ -1,51 +1,24 @@
 """The SMTP door as a whole: its listeners, how many may come in, and how it closes.
 
-What lives here: sockets, TLS, the gate, the graceful stop.
+What lives here: sockets, TLS, the graceful stop.
 """
 
 import asyncio
 import ssl
-import weakref
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from intake.accept import Intake
 from mailgate.observe import get_logger
-from mailgate.settings import Limits, Settings
+from mailgate.settings import Settings
 from mailgate.smtp import replies
-from mailgate.smtp.session import Hooks, SmtpSession
+from mailgate.smtp.hooks import Hooks
+from mailgate.smtp.session import SmtpSession
+from mailgate.smtp.shared import Gate, Shared
 from storage.ledger import Ledger
 
 log = get_logger("smtp")
 _GRACE = 5.0  # seconds for mails whose bytes are still coming, of the ten that a stop may take
-
-
-class Gate:
-    """Count sessions in total and per address."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._by_address: Counter[str] = Counter()
-        self._inside: dict[int, str] = {}
-
-    def enter(self, visitor: object, address: str) -> bool:
-        """Let a visitor in, or say that there are too many."""
-        if len(self._inside) >= self._limits.smtp_connections:
-            return False
-        if self._by_address[address] >= self._limits.smtp_connections_per_address:
-            return False
-        self._inside[id(visitor)] = address
-        self._by_address[address] += 1
-        return True
-
-    def leave(self, visitor: object) -> None:
-        """Note that a visitor is gone; one who never came in does not count."""
-        address = self._inside.pop(id(visitor), None)
-        if address is not None:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
 
 
 class _Visitor(SmtpSession):
@@ -55,7 +28,7 @@ class _Visitor(SmtpSession):
         if self._original_transport is None:  # not again behind STARTTLS
             peer = transport.get_extra_info("peername")
             address = str(peer[0]) if isinstance(peer, tuple) else ""
-            if not self._door.gate.enter(self, address):
+            if not self._shared.gate.enter(self, address):
                 log.warning("too many connections", peer=address)
                 transport.write(replies.TOO_MANY_CONNECTIONS.encode() + b"\r\n")
                 transport.close()
@@ -84,28 +57,23 @@ class SmtpDoor:
     """Open the SMTP door: one listener with STARTTLS, and one with implicit TLS where a port is set."""
 
     def __init__(self, settings: Settings, ledger: Ledger, intake: Intake) -> None:
-        self.settings = settings
-        self.ledger = ledger
-        self.intake = intake
-        self.gate = Gate(settings.limits)
-        self.hooks = Hooks(self)
-        self.tls = server_tls(settings.certificate_path, settings.key_path)
-        self.sessions: weakref.WeakSet[SmtpSession] = weakref.WeakSet()
-        self.completing: set[asyncio.Task[str]] = set()
+        tls = server_tls(settings.certificate_path, settings.key_path)
+        self._shared = Shared(settings=settings, ledger=ledger, intake=intake, gate=Gate(settings.limits), tls=tls)
+        self._hooks = Hooks(self._shared)
         self._servers: list[asyncio.Server] = []
 
     async def open(self) -> list[tuple[str, str, int]]:
         """Begin to listen; gives name, host and port of each listener."""
         loop = asyncio.get_running_loop()
-        smtp = self.settings.smtp
+        smtp = self._shared.settings.smtp
         doors: list[tuple[str, str, int]] = []
         wanted: list[tuple[str, int, bool]] = [("smtp", smtp.port, False)]
         if smtp.tls_port:
             wanted.append(("smtps", smtp.tls_port, True))
         for name, port, over_tls in wanted:
             server = await loop.create_server(
-                lambda over_tls=over_tls: _Visitor(self, over_tls=over_tls),  # type: ignore[misc]
-                smtp.host, port, ssl=self.tls if over_tls else None, backlog=512,
+                lambda over_tls=over_tls: _Visitor(self._shared, self._hooks, over_tls=over_tls),
+                smtp.host, port, ssl=self._shared.tls if over_tls else None, backlog=512,
             )  # fmt: skip
             self._servers.append(server)
             doors.append((name, smtp.host, server.sockets[0].getsockname()[1]))
@@ -115,17 +83,17 @@ class SmtpDoor:
         """Take no new sessions, let mails under way finish for a while, then end every session."""
         for server in self._servers:
             server.close()
-        for session in list(self.sessions):
+        for session in list(self._shared.sessions):
             if not session.busy:
                 session.say_and_close(replies.CLOSING)
         deadline = asyncio.get_running_loop().time() + _GRACE
-        while any(session.busy for session in list(self.sessions)):
+        while any(session.busy for session in list(self._shared.sessions)):
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(0.05)
-        if self.completing:
-            await asyncio.wait(self.completing, timeout=_GRACE)
-        for session in list(self.sessions):
+        if self._shared.completing:
+            await asyncio.wait(self._shared.completing, timeout=_GRACE)
+        for session in list(self._shared.sessions):
             session.say_and_close(replies.CLOSING)
 
 

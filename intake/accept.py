@@ -7,6 +7,7 @@ then the caller hears a verdict. Nothing here knows a protocol.
 import asyncio
 import secrets
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -21,9 +22,11 @@ from storage.blobs import Blobs
 from storage.jobs import Enqueue
 from storage.ledger import Ledger
 from storage.ledger.connections import ConnectionRef, by_address
-from storage.ledger.deliveries import Means, Recorded, RuleChanged, record
+from storage.ledger.recording import Arrival, Means, Recorded, RuleChanged, record
 
 log = get_logger("intake")
+_KNOWN_FOR = 1.0  # seconds that a look-up of an address may be old
+_KNOWN_MOST = 10_000  # addresses remembered
 _JUDGEMENTS = 5  # how often a delivery is judged anew when its connection changes under it
 
 
@@ -48,11 +51,23 @@ class Intake:
         self._clock = clock
         self._randomness = randomness
         self._on_recorded = on_recorded
+        self._known: dict[str, tuple[float, ConnectionRef | None]] = {}
         self._under_way: set[asyncio.Task[list[Recorded]]] = set()
 
     async def connection_for(self, local_part: str) -> ConnectionRef | None:
-        """Find the connection of an intake address."""
-        return await self._ledger.read(by_address, local_part)
+        """Find the connection of an intake address, as it was a second ago at most.
+
+        A rule that has changed meanwhile is noticed when the delivery is recorded.
+        """
+        known = self._known.get(local_part)
+        now = time.monotonic()
+        if known is not None and now - known[0] < _KNOWN_FOR:
+            return known[1]
+        ref = await self._ledger.read(by_address, local_part)
+        if len(self._known) >= _KNOWN_MOST:
+            self._known.clear()
+        self._known[local_part] = (now, ref)
+        return ref
 
     def check_space(self) -> None:
         """Raise NoSpace when the disk has less room than the reserve."""
@@ -100,7 +115,8 @@ class Intake:
             await asyncio.to_thread(discard, self._blobs, prepared)
             raise NoSpace(f"bytes cannot be made durable now: {error}") from error
         try:
-            outcomes = await self._ledger.write(record, [one.new for one in prepared], self._means(now))
+            arrival = Arrival(deliveries=tuple(one.new for one in prepared), means=self._means(now))
+            outcomes = await self._ledger.write_together(record, arrival)
         except RuleChanged:
             await asyncio.to_thread(discard, self._blobs, prepared)
             raise
@@ -116,7 +132,7 @@ class Intake:
     async def _look_up_again(self, mail: Mail) -> Mail:
         recipients = []
         for one in mail.recipients:
-            ref = await self.connection_for(one.connection.rule.address)
+            ref = await self._ledger.read(by_address, one.connection.rule.address)
             if ref is None:
                 raise TemporaryError(f"the connection of {one.address} is gone")
             recipients.append(Recipient(connection=ref, address=one.address, tag=one.tag))

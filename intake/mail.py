@@ -22,7 +22,7 @@ from models.message import Headers, Message
 from models.states import ConnectionState, Verdict
 from storage.blobs import Blobs, BlobWriter
 from storage.ledger.connections import ConnectionRef
-from storage.ledger.deliveries import NewDelivery, NewFile
+from storage.ledger.recording import NewDelivery, NewFile
 
 _HEADER_KEPT = 64 * 1024
 DRY_RUN_TAG = "dryrun"

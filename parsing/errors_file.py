@@ -11,12 +11,12 @@ from typing import BinaryIO
 
 from models.catalogue import CATALOGUE
 from models.codes import Code
-from parsing.findings import ERROR, Entry
+from parsing.findings import ERROR, MAX_VALUE, Entry
 from parsing.header import ERROR_COLUMNS
 from parsing.rows import Rows
 
 STATUS = "400"  #: every code of a row is the sender's fault
-_RISKY = ("=", "+", "-", "@", "\t", "\r")
+_RISKY = frozenset("=+-@\t\r")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?")
 _CHUNK = 500  #: lines written at once
 
@@ -28,7 +28,7 @@ def hint_for(code: Code) -> str:
 
 def guarded(cell: str) -> str:
     """Put an apostrophe before a cell that a spreadsheet would calculate, unless it is a number."""
-    return f"'{cell}" if cell.startswith(_RISKY) and not _NUMBER.fullmatch(cell) else cell
+    return f"'{cell}" if cell[:1] in _RISKY and not _NUMBER.fullmatch(cell) else cell
 
 
 def write_errors(out: BinaryIO, trace_id: str, entries: Sequence[Entry], rows: Rows) -> None:
@@ -58,5 +58,6 @@ def _lines(trace_id: str, entries: Iterable[Entry], rows: Rows) -> Iterable[list
             filled = entry.record
             original = rows.cells(entry.record)
         place = [str(rows.row(entry.record)), str(int(rows.line[entry.record]))]
-        what = [entry.column, entry.value, entry.severity, str(entry.code), STATUS, entry.message, hint_for(entry.code)]
+        value = rows.text(entry.record, MAX_VALUE) if entry.value is None else entry.value
+        what = [entry.column, value, entry.severity, str(entry.code), STATUS, entry.message, hint_for(entry.code)]
         yield [trace_id, *place, *map(guarded, [*what, *original]), *[""] * (width - len(original))]

@@ -5,7 +5,7 @@ What lives here: the entries and their counts. Who finds them is elsewhere, who 
 
 from collections import Counter
 from collections.abc import Iterable
-from operator import attrgetter
+from operator import itemgetter
 from typing import NamedTuple
 
 from models.codes import Code
@@ -20,7 +20,7 @@ class Entry(NamedTuple):
     record: int  #: index of the record, from 0
     order: int  #: among the entries of the record
     column: str
-    value: str
+    value: str | None  #: None is the raw text of the record
     severity: str
     code: Code
     message: str
@@ -49,8 +49,10 @@ class Findings:
     def keep(self, entries: Iterable[Entry]) -> None:
         """Keep entries; of one code at most ``limit`` ought to be given."""
         self._entries.extend(entries)
+        if len(self._entries) > 2 * self.limit:
+            self._entries = self.sorted()
 
     def sorted(self) -> list[Entry]:
         """Give the entries by record, cut at the limit."""
-        self._entries.sort(key=attrgetter("record", "order"))
+        self._entries.sort(key=itemgetter(0, 1))
         return self._entries[: self.limit]

@@ -17,6 +17,9 @@ from parsing.source import Source
 DELIMITERS = (",", ";", "\t", "|")
 NAMED = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
+MAX_NAME = 100  #: characters of a column's name that are compared and shown
+MAX_WARNINGS = 50  #: unknown columns that are named one by one
+
 #: the columns that an errors file puts before the original ones; a file that begins with them is a mended one
 ERROR_COLUMNS = ("trace_id", "row", "line", "column", "value", "severity", "code", "status", "message", "hint")
 
@@ -90,16 +93,16 @@ def read_header(source: Source, start: int, data_type: DataType) -> Header:
     warnings = [
         Warning_(
             code=Code.HEADER_SPACE,
-            message=f"The blanks around the column name {cell.strip()} were ignored.",
-            column=name,
+            message=f"The blanks around the column name {name[:MAX_NAME]} were ignored.",
+            column=name[:MAX_NAME],
         )
         for cell, name in zip(cells[offset:], names, strict=True)
         if cell != name
-    ]
+    ][:MAX_WARNINGS]
     _refuse_duplicates(columns)
     _refuse_missing(columns, data_type)
     if data_type.unknown_columns == "warn":
-        warnings += [_unknown(column, columns, data_type) for column in columns if column.field is None]
+        warnings += _unknown_columns(columns, data_type)
     return Header(
         after=record.after,
         first_row=blank + 2,
@@ -135,7 +138,8 @@ def _refuse_duplicates(columns: tuple[Column, ...]) -> None:
     twice = [name for name, number in count.items() if number > 1 and name]
     if twice:
         raise _fault(
-            Code.HEADER_DUPLICATE, f"The header names {', '.join(twice[:5])} more than once; keep one of each."
+            Code.HEADER_DUPLICATE,
+            f"The header names {', '.join(name[:MAX_NAME] for name in twice[:5])} more than once; keep one of each.",
         )
 
 
@@ -171,11 +175,22 @@ def _instead(name: str, unknown: list[str]) -> str:
 
 def near(name: str, candidates: list[str]) -> str | None:
     """Give the candidate that is the name in other case, or nearly the name; None where none is."""
-    folded = {candidate.casefold(): candidate for candidate in candidates}
+    folded = {candidate.casefold(): candidate for candidate in candidates if len(candidate) <= MAX_NAME}
+    if len(name) > MAX_NAME:
+        return None
     if name.casefold() in folded:
         return folded[name.casefold()]
     close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.8)
     return folded[close[0]] if close else None
+
+
+def _unknown_columns(columns: tuple[Column, ...], data_type: DataType) -> list[Warning_]:
+    unknown = [column for column in columns if column.field is None]
+    warnings = [_unknown(column, columns, data_type) for column in unknown[:MAX_WARNINGS]]
+    if len(unknown) > MAX_WARNINGS:
+        message = f"{len(unknown) - MAX_WARNINGS} more columns are not known and were left out."
+        warnings.append(Warning_(code=Code.UNKNOWN_COLUMN, message=message))
+    return warnings
 
 
 def _unknown(column: Column, columns: tuple[Column, ...], data_type: DataType) -> Warning_:
@@ -185,5 +200,6 @@ def _unknown(column: Column, columns: tuple[Column, ...], data_type: DataType) -
     have = {c.field.name for c in columns if c.field}
     meant = near(column.name, [field.name for field in data_type.fields if field.name not in have])
     hint = f"; did you mean {meant}?" if meant else "."
-    message = f"The column {column.name} is not known and was left out{hint}"
-    return Warning_(code=Code.UNKNOWN_COLUMN, message=message, column=column.name)
+    name = column.name[:MAX_NAME]
+    message = f"The column {name} is not known and was left out{hint}"
+    return Warning_(code=Code.UNKNOWN_COLUMN, message=message, column=name)

@@ -52,10 +52,16 @@ class Reading:
         self._runs: list[npt.NDArray[np.uint64]] = []
 
     def _compile(self, columns: dict[str, Column], data_type: DataType) -> list[Check]:
-        # what a spreadsheet damages leaves one of these marks; most files have none, which one search tells
-        damage = any(self.source.data.find(mark, self.header.after) >= 0 for mark in (b"E+", b"#"))
+        damage = self._maybe_damaged()
         found = [check for column in columns.values() for check in checks_of(column, damage)]
         return found + rule_checks(columns, data_type, self.options.now)
+
+    def _maybe_damaged(self) -> bool:
+        """Tell whether any mark is there that a spreadsheet leaves; most files have none, which a search tells."""
+        first, none = self.header.after, self.source.size
+        if self.source.find(b"#", first) < none:
+            return True
+        return self.source.find(b"+", first) < none and self.source.find(b"E+", first) < none
 
     def _wanted_columns(self, columns: dict[str, Column]) -> list[int]:
         """Give the columns that must be read: all of a mended file, else those that something looks at."""
@@ -141,7 +147,7 @@ class Reading:
     def _keep(
         self, check: Check, frame: pl.DataFrame, where: npt.NDArray[np.int64], hits: npt.NDArray[np.int64]
     ) -> None:
-        values = frame[column_name(check.index)].gather(hits).str.slice(0, MAX_VALUE).to_list()
+        values = frame[column_name(check.index)].gather(hits.tolist()).str.slice(0, MAX_VALUE).to_list()
         self.findings.keep(
             Entry(record, check.order, check.column, value, check.severity, check.code, check.message)
             for record, value in zip((where[hits] + self.rows.count).tolist(), values, strict=True)

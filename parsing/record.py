@@ -68,8 +68,10 @@ def is_quoted(cell: bytes) -> bool:
 
 def cells_of(raw: bytes, delimiter: str) -> list[str]:
     """Give the cells of a record as text."""
+    if b'"' not in raw:
+        return raw.decode("utf-8", "replace").split(delimiter)
     return [
-        (cell[1:-1].replace(b'""', b'"') if is_quoted(cell) else cell).decode("utf-8", "replace")
+        (cell[1:-1].replace(b'""', b'"') if cell[:1] == b'"' and is_quoted(cell) else cell).decode("utf-8", "replace")
         for cell in raw_cells(raw, delimiter)
     ]
 

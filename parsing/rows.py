@@ -60,6 +60,12 @@ class Rows:
         """Give the bytes of a record, without its line end."""
         return bytes(self.source.data[self.start[index] : self.end[index]])
 
+    def text(self, index: int, size: int) -> str:
+        """Give the first characters of a record as they stand."""
+        start, end = int(self.start[index]), int(self.end[index])
+        # four bytes hold any character
+        return self.source.data[start : min(end, start + 4 * size)].decode("utf-8", "replace")[:size]
+
     def cells(self, index: int) -> list[str]:
         """Give the original cells of a record as sent, as many as there are names; none of one that is too long."""
         if self.end[index] - self.start[index] > MAX_LINE:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.codes import Code
-from parsing.findings import ERROR, MAX_VALUE, WARNING, Entry, Findings
+from parsing.findings import ERROR, WARNING, Entry, Findings
 from parsing.header import Header
 from parsing.record import BLANK, MALFORMED, MAX_LINE, OPEN, SUSPECT, TOO_LARGE, UNFINISHED
 from parsing.source import Source
@@ -92,18 +92,13 @@ class _Finder:
         if self._full:
             return
         self._findings.keep(
-            Entry(self._base + i, 0, "", self._text(i), severity, code, message(i))
+            Entry(self._base + i, 0, "", None, severity, code, message(i))
             for i in which[: self._findings.limit].tolist()
         )
 
-    def _text(self, i: int) -> str:
-        start, end = int(self._records.start[i]), int(self._records.end[i])
-        # four bytes hold any character
-        return bytes(self._source.data[start : min(end, start + 4 * MAX_VALUE)]).decode("utf-8", "replace")[:MAX_VALUE]
-
     def why_broken(self, i: int) -> str:
         start, end = int(self._records.start[i]), int(self._records.end[i])
-        if self._source.data.find(b"\0", start, end) >= 0:
+        if b"\0" in self._source.data[start:end]:
             return "This row holds a NUL byte, which is no text"
         return "A quote in this row is not closed, or more text follows behind it before the next delimiter"
 

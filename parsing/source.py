@@ -24,17 +24,25 @@ class Source:
         self._next: dict[bytes, tuple[int, int]] = {}
 
     def find(self, byte: bytes, start: int) -> int:
-        """Give the first offset of a byte at or behind ``start``, the size of the file where there is none.
+        """Give the first offset of a byte or mark at or behind ``start``, the size of the file where there is none.
 
         The last answer for each byte is kept, so that asking block after block reads the file once.
         """
         asked, found = self._next.get(byte, (0, -1))
         if not asked <= start <= found:
-            found = self.data.find(byte, start)
-            found = self.size if found < 0 else found
-            asked = start
+            found, asked = self._search(byte, start), start
         self._next[byte] = (asked, found)
         return found
+
+    def _search(self, byte: bytes, start: int) -> int:
+        """Search in blocks that grow: bytes.find is many times faster than that of a map."""
+        step = 1 << 12
+        while start < self.size:
+            found = self.data[start : start + step + len(byte) - 1].find(byte)
+            if found >= 0:
+                return start + found
+            start, step = start + step, min(step * 4, 1 << 20)
+        return self.size
 
     def line_end(self, start: int) -> int:
         """Give the offset of the first line feed or carriage return at or behind ``start``, else the size."""

@@ -17,10 +17,15 @@ from sqlmodel import Session
 _GROUP = 64  # jobs in one commit: beyond this the waiting grows more than the sync saves
 
 
-@dataclass(frozen=True, slots=True)
+Together = Callable[[Session, list[Any]], list[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Job:
-    work: Callable[[Session], Any]
     future: "Future[Any]"
+    work: Callable[[Session], Any] | None = None
+    together: Together | None = None  #: one of several items that this function takes at once
+    item: Any = None
 
 
 class Writer:
@@ -34,14 +39,20 @@ class Writer:
 
     def submit(self, work: Callable[[Session], Any]) -> "Future[Any]":
         """Queue one transaction; the future holds what ``work`` returned, once it is durable."""
-        future: Future[Any] = Future()
-        self._jobs.put(_Job(work, future))
-        return future
+        return self._put(_Job(Future(), work=work))
+
+    def submit_together(self, function: Together, item: Any) -> "Future[Any]":
+        """Queue one item of a transaction that takes several at once and gives a result or an exception for each."""
+        return self._put(_Job(Future(), together=function, item=item))
 
     def close(self) -> None:
         """Finish what is queued and end the thread."""
         self._jobs.put(None)
         self._thread.join()
+
+    def _put(self, job: _Job) -> "Future[Any]":
+        self._jobs.put(job)
+        return job.future
 
     def _run(self) -> None:
         while True:
@@ -66,26 +77,45 @@ class Writer:
         return group, False
 
     def _commit(self, group: list[_Job]) -> None:
-        done: list[tuple[_Job, Any]] = []
-        failed: list[tuple[_Job, BaseException]] = []
+        results: dict[_Job, Any] = {}
         try:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
-                for job in group:
-                    try:
-                        with Session(
-                            connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
-                        ) as session:
-                            result = job.work(session)
-                            session.commit()  # of the savepoint
-                        done.append((job, result))
-                    except Exception as error:  # noqa: BLE001 - the caller gets it; the others go on
-                        failed.append((job, error))
+                for jobs in _runs(group):
+                    results.update(_perform(connection, jobs))
         except Exception as error:  # noqa: BLE001 - no commit: nobody's work is durable
-            failed.extend((job, error) for job, _ in done)
-            done = []
-            told = {id(job) for job, _ in failed}
-            failed.extend((job, error) for job in group if id(job) not in told)
-        for job, result in done:
-            job.future.set_result(result)
-        for job, fault in failed:
-            job.future.set_exception(fault)
+            results = dict.fromkeys(group, error)
+        for job in group:
+            result = results[job]
+            if isinstance(result, Exception):
+                job.future.set_exception(result)
+            else:
+                job.future.set_result(result)
+
+
+def _runs(group: list[_Job]) -> list[list[_Job]]:
+    """Part a group into single jobs and runs of items of one function, in their order."""
+    runs: list[list[_Job]] = []
+    for job in group:
+        if job.together is not None and runs and runs[-1][0].together is job.together:
+            runs[-1].append(job)
+        else:
+            runs.append([job])
+    return runs
+
+
+def _perform(connection: sa.Connection, jobs: list[_Job]) -> dict[_Job, Any]:
+    """Run jobs in one savepoint; when it fails with several items, each is tried by itself."""
+    try:
+        with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint") as session:
+            first = jobs[0]
+            if first.together is not None:
+                results = first.together(session, [job.item for job in jobs])
+            else:
+                assert first.work is not None
+                results = [first.work(session)]
+            session.commit()  # of the savepoint
+    except Exception as error:  # noqa: BLE001 - the caller gets it; the others go on
+        if len(jobs) == 1:
+            return {jobs[0]: error}
+        return {job: result for one in jobs for job, result in _perform(connection, [one]).items()}
+    return dict(zip(jobs, results, strict=True))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from models.codes import Code
 from models.states import Verdict
-from storage.ledger.deliveries import Recorded
+from storage.ledger.recording import Recorded
 
 NOT_NOW = "451 4.3.0 cannot take this now, please try again"
 NO_SPACE = "452 4.3.1 no space to take this now, please try again"

@@ -17,6 +17,7 @@ from storage.writer import Writer
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class LedgerBusy(TemporaryError):
@@ -35,6 +36,14 @@ class Ledger:
         future = self._writer.submit(lambda session: function(session, *args, **kwargs))
         try:
             result: R = await asyncio.wrap_future(future)
+        except DBAPIError as error:
+            raise _translate(error) from error
+        return result
+
+    async def write_together(self, function: Callable[[Session, list[T]], list[R | Exception]], item: T) -> R:
+        """Run a writing function that takes several callers' items at once; returns this item's result, durable."""
+        try:
+            result: R = await asyncio.wrap_future(self._writer.submit_together(function, item))
         except DBAPIError as error:
             raise _translate(error) from error
         return result

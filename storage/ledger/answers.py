@@ -5,6 +5,7 @@ What lives here: which answers are owed, due, sent or undeliverable. What they s
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
@@ -16,12 +17,6 @@ WAITING, SENT, UNDELIVERABLE = "waiting", "sent", "undeliverable"
 RECEIPT, RESULT = "receipt", "result"
 
 
-def owe_receipt(session: Session, delivery: Delivery, address: str, now: datetime, domain: str) -> None:
-    """Owe the receipt of a delivery, unless its credential has no return address."""
-    if address:
-        session.add(_answer(delivery.trace_id, RECEIPT, 1, address, now, domain))
-
-
 def owe_result(session: Session, trace_id: str, now: datetime, domain: str) -> bool:
     """Owe a result once every import of a delivery has ended, of those not told of yet; True when one is owed now."""
     ended, missing = _ended_and_missing(session, trace_id)
@@ -29,7 +24,7 @@ def owe_result(session: Session, trace_id: str, now: datetime, domain: str) -> b
     if missing or not ended or not address:
         return False
     sequence = next_sequence(session, trace_id, RESULT)
-    session.add(_answer(trace_id, RESULT, sequence, address, now, domain, uploads=ended))
+    session.add(_answer(trace_id, RESULT, sequence, address, now, domain, ended))
     return True
 
 
@@ -39,7 +34,7 @@ def owe_partial_result(session: Session, trace_id: str, now: datetime, domain: s
     address = return_address(session, session.get_one(Delivery, trace_id).connection_id)
     already = session.exec(select(Answer.id).where(Answer.trace_id == trace_id, Answer.kind == RESULT)).first()
     if missing and address and already is None:
-        answer = _answer(trace_id, RESULT, 1, address, now, domain, uploads=ended)
+        answer = _answer(trace_id, RESULT, 1, address, now, domain, ended)
         answer.missing = missing
         session.add(answer)
     return missing
@@ -62,7 +57,7 @@ def resend(session: Session, trace_id: str, now: datetime, domain: str) -> int:
         if last is None:
             continue
         sequence = next_sequence(session, trace_id, kind)
-        again = _answer(trace_id, kind, sequence, address, now, domain, uploads=last.uploads)
+        again = _answer(trace_id, kind, sequence, address, now, domain, last.uploads)
         again.missing = last.missing
         session.add(again)
         owed += 1
@@ -179,15 +174,23 @@ def next_sequence(session: Session, trace_id: str, kind: str) -> int:
     return (session.exec(statement).one() or 0) + 1
 
 
-def _answer(
+def answer_row(
     trace_id: str, kind: str, sequence: int, address: str, now: datetime, domain: str, *,
     uploads: list[str] | None = None,
-) -> Answer:  # fmt: skip
+) -> dict[str, Any]:  # fmt: skip
+    """Give the values of an answer that is owed from now on; its Message-ID never changes."""
     suffix = "" if sequence == 1 else f".{sequence}"
-    return Answer(
-        trace_id=trace_id, kind=kind, sequence=sequence, to_address=address, state=WAITING, uploads=uploads or [],
-        message_id=f"<{trace_id}.{kind}{suffix}@{domain}>", created_at=now, next_at=now,
-    )  # fmt: skip
+    return {
+        "trace_id": trace_id, "kind": kind, "sequence": sequence, "to_address": address, "state": WAITING,
+        "uploads": uploads or [], "missing": [], "message_id": f"<{trace_id}.{kind}{suffix}@{domain}>", "tries": 0,
+        "error": "", "created_at": now, "next_at": now,
+    }  # fmt: skip
+
+
+def _answer(
+    trace_id: str, kind: str, sequence: int, address: str, now: datetime, domain: str, uploads: list[str]
+) -> Answer:
+    return Answer(**answer_row(trace_id, kind, sequence, address, now, domain, uploads=uploads))
 
 
 def _ended_and_missing(session: Session, trace_id: str) -> tuple[list[str], list[str]]:

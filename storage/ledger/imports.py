@@ -15,7 +15,8 @@ from models.states import ENDED, ImportStatus, UploadStatus, check_move
 from models.tables import Alarm, Attempt, Connection, ConnectionVersion, Delivery, Event, Upload
 from storage.jobs import Enqueue
 from storage.ledger.answers import last_attempt, owe_result
-from storage.ledger.deliveries import first_of_content, queue_attempt
+from storage.ledger.contents import firsts_of_contents
+from storage.ledger.deliveries import queue_attempt
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,7 +185,9 @@ def release_held(
     for upload in held:
         if upload.blob is None:
             continue
-        first = first_of_content(session, connection_id, upload.segment, upload.sha256, duplicates_since)
+        session.flush()
+        firsts = firsts_of_contents(session, [connection_id], [upload.sha256], duplicates_since)
+        first = firsts.get((connection_id, upload.segment, upload.sha256))
         if first is not None and reject:
             upload.code, upload.duplicate_of = Code.DUPLICATE_FILE, first
             upload.message = f"The same content came before, in the delivery {first}; it is not imported again."

@@ -154,6 +154,13 @@ def test_a_wide_file(tmp_path: Path) -> None:
     assert [(row, code) for row, _, code in said(report)] == [(3, "FIELD_COUNT")]
 
 
+def test_many_unknown_columns_are_named_in_part(tmp_path: Path) -> None:
+    names = ["x" * 500_000, *(f"unknown column {i}" for i in range(9_000))]
+    summary = parsed(tmp_path, "accountId,id," + ",".join(names) + "\n").summary
+    assert len(summary.warnings) == 52  # fifty, the rest, and that there are no rows
+    assert max(len(w.message) for w in summary.warnings) < 200
+
+
 @pytest.mark.parametrize("name", TYPES)
 def test_samples_import_without_error(tmp_path: Path, name: str) -> None:
     report = parsed(tmp_path, sample_csv(TYPES[name]), name)

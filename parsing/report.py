@@ -96,7 +96,11 @@ def report_of(reading: Reading, encoding: Encoding, fault: Fault | None, options
         header=header.names,
         entries=min(findings.total, options.max_entries),
         entries_cut=findings.total > options.max_entries,
-        top_errors=tuple(sorted(findings.errors.items(), key=lambda item: (-item[1], item[0]))[:10]),
+        top_errors=tuple(
+            sorted(((code, count) for code, count in findings.errors.items() if count), key=lambda e: (-e[1], e[0]))[
+                :10
+            ]
+        ),
     )
     return Report(summary, rows, findings.sorted(), reading.parent)
 

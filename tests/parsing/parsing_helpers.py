@@ -26,6 +26,7 @@ def parsed(tmp_path: Path, data: bytes | str, data_type: str | DataType = "parti
 
 def check_counts(report: Report) -> None:
     s = report.summary
+    assert all(count > 0 for _, count in s.top_errors)
     if s.total_rows is not None:
         assert s.total_rows == s.successful_rows + s.unchanged_rows + s.error_rows + s.not_applied_rows
 

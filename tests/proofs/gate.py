@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,19 +35,20 @@ credential = "acme-batch"
 address = "acme-conversions-x7"
 allowed_senders = ["*@acme.example"]
 """
+_ROLES = "smtp,worker"
 _COMMAND = (sys.executable, "-m", "mailgate")
 
 
 class Gate:
     """One mailgate with one connection."""
 
-    def __init__(self, folder: Path, *, command: Sequence[str] = _COMMAND, environment: Mapping[str, str] = {}) -> None:
+    def __init__(self, folder: Path, *, command: Sequence[str] = _COMMAND) -> None:
         self.folder = folder
         self.data = folder / "mailgate-data"
         self.port = 0
         self.starts = 0
         self._command = command
-        self._environment = environment
+        self.environment: dict[str, str] = {}  #: beside ours, for the next life
         self._process: subprocess.Popen[str] | None = None
 
     def set_up(self) -> None:
@@ -72,23 +73,23 @@ class Gate:
         path = self.folder / "service.log"
         return path.read_text(errors="replace")[-last:] if path.exists() else ""
 
-    def launch(self) -> None:
+    def launch(self, roles: str = _ROLES) -> None:
         """Start the service without waiting for it."""
         assert not self.alive
         environment = {
-            **os.environ, **self._environment,
+            **os.environ, **self.environment,
             "MAILGATE_SMTP__PORT": str(self.port), "MAILGATE_LIMITS__ANSWERS_PER_HOUR": "1000000",
         }  # fmt: skip
         with (self.folder / "service.log").open("a") as log:
             self._process = subprocess.Popen(
-                [*self._command, "--config", str(self.folder / "mailgate.toml"), "serve"],
+                [*self._command, "--config", str(self.folder / "mailgate.toml"), "serve", "--roles", roles],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=environment,
             )  # fmt: skip
         self.starts += 1
 
-    def start(self) -> None:
+    def start(self, roles: str = _ROLES) -> None:
         """Start the service and return when it is ready."""
-        self.launch()
+        self.launch(roles)
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -128,11 +129,11 @@ class Gate:
 
 
 @contextmanager
-def open_gate(*, command: Sequence[str] = _COMMAND, environment: Mapping[str, str] = {}) -> Iterator[Gate]:
+def open_gate(*, command: Sequence[str] = _COMMAND) -> Iterator[Gate]:
     """Give a mailgate that is set up and not yet running; everything is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="mailgate-proof-"))
     folder.chmod(0o711)  # a mail server beside it changes users and must get through
-    gate = Gate(folder, command=command, environment=environment)
+    gate = Gate(folder, command=command)
     try:
         gate.set_up()
         yield gate

@@ -86,10 +86,11 @@ def settled(gate: Gate, sent: Sequence[Sent]) -> bool:
         " where u.status = 'import_job_created' and a.status = 'completed'"
     )
     try:
-        done = rows(gate, statement)[0][0] >= len(sent)
-        return done and rows(gate, "select count(*) from answer where state = 'waiting'")[0][0] == 0
+        done = int(rows(gate, statement)[0][0])
+        waiting = int(rows(gate, "select count(*) from answer where state = 'waiting'")[0][0])
     except sqlite3.OperationalError:
         return False
+    return done >= len(sent) and not waiting
 
 
 def wait_and_count(gate: Gate, sent: Sequence[Sent], acknowledged: dict[str, str], *, seconds: float) -> Tally:
@@ -111,7 +112,7 @@ def count(gate: Gate, sent: Iterable[Sent], acknowledged: dict[str, str], answer
         uploads[name].append({"trace_id": trace_id, "status": status, "sha256": digest, "blob": blob})
     completions = _completions(gate)
     lost = twice = damaged = unlike = missing = extra = 0
-    ids = {kind: defaultdict(set) for kind in KINDS}
+    ids: dict[str, defaultdict[str, set[str]]] = {kind: defaultdict(set) for kind in KINDS}
     for answer in answers:
         if answer.kind in ids:
             ids[answer.kind][answer.trace_id].add(answer.message_id)

@@ -158,6 +158,16 @@ def digest_letter(letters: Sequence[Letter], per_hour: int) -> Letter:
     )
 
 
+def alarm_letter(kind: str, message: str, raised_at: datetime) -> Letter:
+    """Write to an operator what needs a look."""
+    return Letter(
+        subject=f"[Alarm] {kind}",
+        paragraphs=(
+            f"{message[:1].upper()}{message[1:]}.", "`mailgate doctor` names a fix.", f"Raised {_time(raised_at)}."
+        ),
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Posting:
     """What a mail needs beside its letter."""
@@ -184,7 +194,7 @@ def compose(letter: Letter, posting: Posting) -> bytes:
         mail["References"] = " ".join(_one_line(ref) for ref in (*posting.references, posting.in_reply_to))
     mail["Auto-Submitted"] = "auto-replied"
     mail["X-Auto-Response-Suppress"] = "All"
-    mail["Mailgate-Trace-Id"] = posting.trace_id
+    mail["Mailgate-Trace-Id"] = posting.trace_id  # on every mail of ours, so that it is known when it comes back
     mail.set_content(_plain(letter))
     mail.add_alternative(_html(letter), subtype="html")
     for attachment in letter.attachments:

@@ -14,6 +14,7 @@ from imports.letters import (
     Letter,
     Outcome,
     Posting,
+    alarm_letter,
     compose,
     digest_letter,
     receipt_letter,
@@ -31,6 +32,7 @@ from storage.ledger.history import AnswerFacts, answer_facts, attempt_object
 
 log = get_logger("post")
 _AT_ONCE = 8
+_ALARM_LOOK = timedelta(seconds=10)
 _GIVE_UP = timedelta(days=1)
 
 
@@ -62,12 +64,19 @@ class Post:
     async def run(self) -> None:
         """Work until cancelled."""
         self._loop = asyncio.get_running_loop()
+        next_look = self._clock()
         while True:
             self._bell.clear()
             try:
                 handed_over = await self.work_once()
+                if self._clock() >= next_look:
+                    await self.tell_operators()
+                    next_look = self._clock() + _ALARM_LOOK
             except TemporaryError as error:
                 log.warning("the post waits", reason=str(error))
+                handed_over = 0
+            except Exception:  # noqa: BLE001 - the worker: one fault must not end every answer
+                log.exception("the post stumbled")
                 handed_over = 0
             if not handed_over:
                 try:
@@ -90,18 +99,47 @@ class Post:
         await asyncio.gather(*(hand_over(one) for one in due))
         return len(due)
 
+    async def tell_operators(self) -> None:
+        """Mail each new alarm to every operator; one that cannot go now is tried again at the next look."""
+        if not self._settings.operators:
+            return
+        told: list[int] = []
+        for alarm in await self._ledger.read(answers.untold_alarms):
+            letter = alarm_letter(alarm.kind, alarm.message, alarm.raised_at)
+            try:
+                for place, operator in enumerate(self._settings.operators, 1):
+                    name = f"alarm-{alarm.id}"
+                    posting = Posting(
+                        sender=self._settings.reply_from, to_address=operator, date=alarm.raised_at, trace_id=name,
+                        message_id=f"<{name}.{place}@{self._settings.domain}>",
+                    )  # fmt: skip
+                    reply = Reply(
+                        to_address=operator, trace_id=name, kind="alarm", sequence=place, created_at=alarm.raised_at,
+                        message=compose(letter, posting),
+                    )  # fmt: skip
+                    await self._courier.deliver(reply)
+            except TemporaryError as error:
+                log.warning("operators cannot be told now", alarm=alarm.kind, reason=str(error))
+                continue
+            except PermanentError as error:
+                log.error("an operator's address refuses alarms", alarm=alarm.kind, reason=error.fault.message)
+            told.append(alarm.id)
+        if told:
+            await self._ledger.write(answers.mark_told, told, self._clock())
+
     async def _hand_over(self, one: Due) -> None:
         facts = await self._ledger.read(answer_facts, one.answers)
-        reply, digest = await asyncio.to_thread(self._reply, facts, digest=one.digest)
+        trace_id = facts[0].answer.trace_id
         try:
+            reply, digest = await asyncio.to_thread(self._reply, facts, digest=one.digest)
             await self._courier.deliver(reply)
         except PermanentError as error:
             await self._ledger.write(answers.mark_undeliverable, one.answers, self._clock(), error.fault.message)
-            log.warning("answer undeliverable", trace_id=reply.trace_id, kind=reply.kind, reason=error.fault.message)
+            log.warning("answer undeliverable", trace_id=trace_id, reason=error.fault.message)
         except TemporaryError as error:
             await self._postpone(one, facts, str(error))
         except Exception as error:
-            log.exception("an answer could not be handed over", trace_id=reply.trace_id)
+            log.exception("an answer could not be handed over", trace_id=trace_id)
             await self._postpone(one, facts, repr(error))
         else:
             await self._ledger.write(answers.mark_sent, one.answers, self._clock(), digest=digest)

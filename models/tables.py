@@ -225,4 +225,5 @@ class Alarm(SQLModel, table=True):
     subject: str  #: what it is about, e.g. an upload id; one open alarm per kind and subject
     message: str
     raised_at: datetime = Field(sa_type=UtcDateTime)
+    told_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  #: operators were told by mail
     cleared_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)

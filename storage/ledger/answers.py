@@ -168,6 +168,33 @@ def next_due_at(session: Session) -> datetime | None:
     return session.exec(select(sa.func.min(Answer.next_at)).where(Answer.state == WAITING)).one()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Untold:
+    """An alarm that operators were not told of yet."""
+
+    id: int
+    kind: str
+    subject: str
+    message: str
+    raised_at: datetime
+
+
+def untold_alarms(session: Session) -> list[Untold]:
+    """List the open alarms that operators were not told of by mail."""
+    statement = select(Alarm).where(col(Alarm.told_at).is_(None), col(Alarm.cleared_at).is_(None)).limit(100)
+    return [
+        Untold(id=one.id or 0, kind=one.kind, subject=one.subject, message=one.message, raised_at=one.raised_at)
+        for one in session.exec(statement)
+    ]
+
+
+def mark_told(session: Session, alarm_ids: list[int], now: datetime) -> None:
+    """Note that operators were told of alarms."""
+    for alarm in session.exec(select(Alarm).where(col(Alarm.id).in_(alarm_ids))):
+        alarm.told_at = now
+        session.add(alarm)
+
+
 def next_sequence(session: Session, trace_id: str, kind: str) -> int:
     """Give the number of the next answer of a kind."""
     statement = select(sa.func.max(Answer.sequence)).where(Answer.trace_id == trace_id, Answer.kind == kind)

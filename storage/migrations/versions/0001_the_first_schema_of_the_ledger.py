@@ -70,12 +70,14 @@ def upgrade() -> None:
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("message", sa.String(), nullable=False),
         sa.Column("raised_at", models.tables.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("told_at", models.tables.UtcDateTime(timezone=True), nullable=True),
         sa.Column("cleared_at", models.tables.UtcDateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_alarm_connection_id_connection")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alarm")),
     )
     with op.batch_alter_table("alarm", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_alarm_cleared_at"), ["cleared_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_alarm_told_at"), ["told_at"], unique=False)
 
     op.create_table(
         "connection_version",
@@ -284,6 +286,7 @@ def downgrade() -> None:
     op.drop_table("delivery")
     op.drop_table("connection_version")
     with op.batch_alter_table("alarm", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_alarm_told_at"))
         batch_op.drop_index(batch_op.f("ix_alarm_cleared_at"))
 
     op.drop_table("alarm")

@@ -1,0 +1,12 @@
+"""``make bench``: every benchmark, one after the other; ``python -m benchmarks.NAME`` runs one."""
+
+from benchmarks import latency, parsing, smtp, splitting
+
+if __name__ == "__main__":
+    smtp.main()
+    print()
+    latency.main()
+    print()
+    splitting.main(25)
+    print()
+    parsing.main()

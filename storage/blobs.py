@@ -5,6 +5,7 @@ whose bytes they are.
 """
 
 import os
+import re
 import secrets
 import threading
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,8 @@ from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+_ID = re.compile(r"[0-9]{8}-[0-9a-f]{32}", re.ASCII)
 
 
 def new_blob_id(now: datetime) -> str:
@@ -121,6 +124,8 @@ class DiskBlobs:
         """List the ids of blobs last written before a moment."""
         for day in sorted(self._root.glob("[0-9]" * 8)):
             for path in day.iterdir():
+                if not _ID.fullmatch(path.name):
+                    continue  # not ours to judge
                 try:
                     if path.stat().st_mtime < moment.timestamp():
                         yield path.name
@@ -129,7 +134,7 @@ class DiskBlobs:
 
     def path(self, blob_id: str) -> Path:
         """Name the file of a blob, for a worker that maps it."""
-        if not all(c in "0123456789abcdef-" for c in blob_id):
+        if not _ID.fullmatch(blob_id):
             raise FileNotFoundError(blob_id)
         return self._root / blob_id[:8] / blob_id
 

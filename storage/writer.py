@@ -51,6 +51,8 @@ class Writer:
         self._thread.join()
 
     def _put(self, job: _Job) -> "Future[Any]":
+        # Running from the start: a caller that gives up waiting cannot take its transaction back.
+        job.future.set_running_or_notify_cancel()
         self._jobs.put(job)
         return job.future
 

@@ -13,7 +13,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from imports.perform import Importer
 from storage.jobs import APPLICATION, IMPORT_QUEUE, IMPORT_WORKFLOW
 
-_POLL = 0.1  # seconds between two looks at the queue
+_POLL = 0.2  # seconds between two looks at the queue: a result comes so much later, an idle service looks so often
 _STOPPED = ("ERROR", "CANCELLED", "SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _engine: "JobEngine | None" = None
 

@@ -48,10 +48,11 @@ class Housekeeper:
                 if since_sweep >= _SWEEP:
                     since_sweep = 0
                     await self.sweep()
-                    await self._engine.forget_ended(self._clock() - _JOBS_KEPT)
+                    while await self._engine.forget_ended(self._clock() - _JOBS_KEPT):
+                        continue
             except (TemporaryError, OSError) as error:
                 log.warning("housekeeping waits", reason=str(error))
-            except Exception:  # noqa: BLE001 - the worker: the next round may fare better
+            except Exception:
                 log.exception("housekeeping stumbled")
             await asyncio.sleep(_LOOK)
             since_sweep += _LOOK
@@ -77,12 +78,13 @@ class Housekeeper:
     async def sweep(self) -> None:
         """Forget what is past its time, then delete blobs and spool files that nothing names."""
         now, retention = self._clock(), self._settings.retention
-        gone = await self._ledger.write(
-            housekeeping.forget_originals, now - retention.originals, now - retention.ignored, now
-        )
-        gone += await self._ledger.write(housekeeping.forget_errors, now - retention.answers)
-        gone += await self._ledger.write(housekeeping.trim_not_taken, self._settings.limits.ignored_quota_bytes, now)
-        await asyncio.to_thread(self._delete, gone)
+        taken, others = now - retention.originals, now - retention.ignored
+        while gone := await self._ledger.write(housekeeping.forget_originals, taken, others, now):
+            await asyncio.to_thread(self._delete, gone)
+        while gone := await self._ledger.write(housekeeping.forget_errors, now - retention.answers):
+            await asyncio.to_thread(self._delete, gone)
+        quota = self._settings.limits.ignored_quota_bytes
+        await asyncio.to_thread(self._delete, await self._ledger.write(housekeeping.trim_not_taken, quota, now))
         for some in _in_batches(self._blobs.older_than(now - _ORPHAN), 500):
             orphans = await self._ledger.read(housekeeping.unnamed, some)
             await asyncio.to_thread(self._delete, orphans)

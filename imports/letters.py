@@ -4,6 +4,7 @@ What lives here: pure rendering of what the ledger knows. Nothing is read or sen
 """
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ from models.catalogue import CATALOGUE
 from models.codes import Code
 from models.tables import Connection, Delivery, Upload
 
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
+_HARMLESS = "\u00a0\u202f\u3000\u200c\u200d"  # further spaces and joiners, as names in many scripts have them
 _WORST = ("aborted", "rejected", "completed_with_errors", "completed", "in_progress", "queued")
 _WORDS = {
     "completed": "completed",
@@ -71,7 +74,7 @@ def receipt_text(delivery: Delivery, upload: Upload | None, connection: Connecti
         "duplicate_of": (upload.duplicate_of if upload else delivery.duplicate_of) or "",
         "support_contact": contact,
     }
-    return "".join(f"{key}: {_one_line(str(value))}".rstrip() + "\n" for key, value in values.items())
+    return "".join(f"{key}: {_visible(str(value))}".rstrip() + "\n" for key, value in values.items())
 
 
 def receipt_letter(delivery: Delivery, uploads: Sequence[Upload], connection: Connection, contact: str) -> Letter:
@@ -122,6 +125,8 @@ def result_letter(
     statuses = {str(outcome.result["status"]) for outcome in outcomes}
     worst = next((status for status in _WORST if status in statuses), "in_progress")
     paragraphs = [_headline(outcomes)] if outcomes else []
+    if delivery.dry_run:
+        paragraphs.insert(0, "This was a dry run: nothing was applied, and the counts say what would have been.")
     if missing:
         listed = ", ".join(upload.file_name for upload in uploads if upload.id in set(missing))
         paragraphs.append(f"Still being imported, the result follows: {listed}. Our operators have been told.")
@@ -186,26 +191,28 @@ def compose(letter: Letter, posting: Posting) -> bytes:
     mail = EmailMessage(policy=SMTP)
     mail["From"] = Address(display_name="mailgate", addr_spec=posting.sender)
     mail["To"] = posting.to_address
-    mail["Subject"] = _one_line(letter.subject)
+    mail["Subject"] = _header_text(letter.subject)
     mail["Date"] = posting.date
     mail["Message-ID"] = posting.message_id
-    if posting.in_reply_to:
-        mail["In-Reply-To"] = _one_line(posting.in_reply_to)
-        mail["References"] = " ".join(_one_line(ref) for ref in (*posting.references, posting.in_reply_to))
+    if _is_message_id(posting.in_reply_to):
+        mail["In-Reply-To"] = posting.in_reply_to
+        references = filter(_is_message_id, posting.references)
+        mail["References"] = " ".join((*references, posting.in_reply_to))
     mail["Auto-Submitted"] = "auto-replied"
     mail["X-Auto-Response-Suppress"] = "All"
     mail["Mailgate-Trace-Id"] = posting.trace_id  # on every mail of ours, so that it is known when it comes back
     mail.set_content(_plain(letter))
     mail.add_alternative(_html(letter), subtype="html")
     for attachment in letter.attachments:
+        filename = _visible(attachment.name).replace("=?", "= ?")
         maintype, subtype = ("application", "json") if attachment.subtype == "json" else ("text", attachment.subtype)
         if maintype == "text":
             mail.add_attachment(
-                attachment.content, maintype=maintype, subtype=subtype, filename=attachment.name,
+                attachment.content, maintype=maintype, subtype=subtype, filename=filename,
                 params={"charset": "utf-8"}, cte="base64",
             )  # fmt: skip
         else:
-            mail.add_attachment(attachment.content, maintype=maintype, subtype=subtype, filename=attachment.name)
+            mail.add_attachment(attachment.content, maintype=maintype, subtype=subtype, filename=filename)
     return mail.as_bytes()
 
 
@@ -303,6 +310,21 @@ def _spoken(status: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _visible(text: str) -> str:
+    """Give a name or sentence as it is, but for what would break or turn a line."""
+    return "".join(c if c.isprintable() or c in _HARMLESS else " " for c in text)
+
+
+def _header_text(text: str) -> str:
+    """Give a text that is safe in a header: the library decodes encoded words in it, line ends and all."""
+    return _one_line(text).replace("=?", "= ?")
+
+
+def _is_message_id(text: str) -> bool:
+    """Say whether somebody else's Message-ID may stand in a header of ours (RFC 5322 section 3.6.4)."""
+    return _MESSAGE_ID.fullmatch(text) is not None and "=?" not in text
 
 
 def _time(moment: datetime) -> str:

@@ -32,3 +32,4 @@ class ParseOutcome:
     summary: Summary | None = None
     parent_trace_id: str | None = None
     failure: str = ""
+    no_room: bool = False  #: the failure is that the disk took no more

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imports.parse_job import ParseJob
-from imports.workers import ParsePool
+from imports.workers import NoRoom, ParsePool
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from models.answers import errors_name
@@ -70,7 +70,9 @@ class Importer:
                     self._on_finished()
                     return "ended"
                 return await self._once(order)
-            except LedgerBusy as error:
+            except FileNotFoundError as error:
+                wait = await self._count_failure(upload, attempt, error)
+            except (LedgerBusy, NoRoom, OSError) as error:  # the disk's or the database's fault, not the file's
                 log.warning("import waits", upload=upload, attempt=attempt, reason=str(error))
                 wait = 1.0
             except Exception as error:  # noqa: BLE001 - the worker: whatever it was is counted and tried again
@@ -178,7 +180,7 @@ class Importer:
             trace_id=order.trace_id, upload=order.upload, parent_trace_id=parent, connection=order.connection,
             data_type=order.rule.data_type, file_name=order.file_name, sha256=order.sha256, attempt=order.attempt,
             started_at=iso_time(order.started_at), finished_at=iso_time(now),
-            errors_file=errors_name(order.file_name) if summary.entries else None,
+            errors_file=errors_name(order.answer_name) if summary.entries else None,
             support_contact=self._settings.support_contact,
         )  # fmt: skip
         return result_object(identity, summary)

@@ -6,6 +6,7 @@ What lives here: the loop over the ledger's answers. It is woken when one is owe
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from imports.courier import Courier, Reply
@@ -22,7 +23,7 @@ from imports.letters import (
 )  # fmt: skip
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
-from models.answers import answer_names, result_name
+from models.answers import answer_names, errors_name, result_name
 from models.faults import PermanentError, TemporaryError
 from models.tables import Attempt, Upload
 from storage.blobs import Blobs
@@ -53,6 +54,7 @@ class Post:
         self._courier = courier
         self._settings = settings
         self._clock = clock
+        self._told: set[tuple[int, int]] = set()  # alarm and operator: one that fails must not repeat the others
         self._bell = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -75,7 +77,7 @@ class Post:
             except TemporaryError as error:
                 log.warning("the post waits", reason=str(error))
                 handed_over = 0
-            except Exception:  # noqa: BLE001 - the worker: one fault must not end every answer
+            except Exception:
                 log.exception("the post stumbled")
                 handed_over = 0
             if not handed_over:
@@ -103,35 +105,41 @@ class Post:
         """Mail each new alarm to every operator; one that cannot go now is tried again at the next look."""
         if not self._settings.operators:
             return
-        told: list[int] = []
         for alarm in await self._ledger.read(answers.untold_alarms):
-            letter = alarm_letter(alarm.kind, alarm.message, alarm.raised_at)
-            try:
-                for place, operator in enumerate(self._settings.operators, 1):
-                    name = f"alarm-{alarm.id}"
-                    posting = Posting(
-                        sender=self._settings.reply_from, to_address=operator, date=alarm.raised_at, trace_id=name,
-                        message_id=f"<{name}.{place}@{self._settings.domain}>",
-                    )  # fmt: skip
-                    reply = Reply(
-                        to_address=operator, trace_id=name, kind="alarm", sequence=place, created_at=alarm.raised_at,
-                        message=compose(letter, posting),
-                    )  # fmt: skip
-                    await self._courier.deliver(reply)
-            except TemporaryError as error:
-                log.warning("operators cannot be told now", alarm=alarm.kind, reason=str(error))
-                continue
-            except PermanentError as error:
-                log.error("an operator's address refuses alarms", alarm=alarm.kind, reason=error.fault.message)
-            told.append(alarm.id)
-        if told:
-            await self._ledger.write(answers.mark_told, told, self._clock())
+            tried = [await self._tell(alarm, place) for place in range(len(self._settings.operators))]
+            if all(tried):
+                await self._ledger.write(answers.mark_told, [alarm.id], self._clock())
+
+    async def _tell(self, alarm: answers.Untold, place: int) -> bool:
+        """Mail an alarm to one operator, once; False when it must be tried again."""
+        if (alarm.id, place) in self._told:
+            return True
+        operator, name = self._settings.operators[place], f"alarm-{alarm.id}"
+        posting = Posting(
+            sender=self._settings.reply_from, to_address=operator, date=alarm.raised_at, trace_id=name,
+            message_id=f"<{name}.{place + 1}@{self._settings.domain}>",
+        )  # fmt: skip
+        letter = alarm_letter(alarm.kind, alarm.message, alarm.raised_at)
+        reply = Reply(
+            to_address=operator, trace_id=name, kind="alarm", sequence=place + 1, created_at=alarm.raised_at,
+            message=compose(letter, posting),
+        )  # fmt: skip
+        try:
+            await self._courier.deliver(reply)
+        except TemporaryError as error:
+            log.warning("an operator cannot be told now", alarm=alarm.kind, reason=str(error))
+            return False
+        except PermanentError as error:
+            log.error("an operator's address refuses alarms", alarm=alarm.kind, reason=error.fault.message)
+        self._told.add((alarm.id, place))
+        return True
 
     async def _hand_over(self, one: Due) -> None:
         facts = await self._ledger.read(answer_facts, one.answers)
         trace_id = facts[0].answer.trace_id
         try:
-            reply, digest = await asyncio.to_thread(self._reply, facts, digest=one.digest)
+            reply, digest, count = await asyncio.to_thread(self._reply, facts, digest=one.digest)
+            one = replace(one, answers=one.answers[:count])
             await self._courier.deliver(reply)
         except PermanentError as error:
             await self._ledger.write(answers.mark_undeliverable, one.answers, self._clock(), error.fault.message)
@@ -154,8 +162,9 @@ class Post:
         await self._ledger.write(answers.postpone, one.answers, now + retry_delay(tries), error)
         log.warning("answer postponed", trace_id=facts[0].answer.trace_id, tries=tries + 1, reason=error[:300])
 
-    def _reply(self, facts: list[AnswerFacts], *, digest: bool) -> tuple[Reply, str | None]:
-        letters = [self._letter(fact) for fact in facts]
+    def _reply(self, facts: list[AnswerFacts], *, digest: bool) -> tuple[Reply, str | None, int]:
+        """Compose one mail; gives the digest's Message-ID where it is one, and how many answers it holds."""
+        letters = self._letters(facts)
         first = facts[0]
         answer, delivery = first.answer, first.delivery
         domain = self._settings.domain
@@ -174,7 +183,18 @@ class Post:
             to_address=answer.to_address, trace_id=answer.trace_id, kind="digest" if digest else answer.kind,
             sequence=answer.sequence, created_at=answer.created_at, message=compose(letter, posting),
         )  # fmt: skip
-        return reply, message_id if digest else None
+        return reply, message_id if digest else None, len(letters)
+
+    def _letters(self, facts: list[AnswerFacts]) -> list[Letter]:
+        """Write letters until their files fill a mail; the rest of a digest goes out in a further one."""
+        letters: list[Letter] = []
+        size = 0
+        for fact in facts:
+            letters.append(self._letter(fact))
+            size += sum(len(attachment.content) for attachment in letters[-1].attachments)
+            if size > self._settings.limits.answer_bytes:
+                break
+        return letters
 
     def _letter(self, facts: AnswerFacts) -> Letter:
         contact = self._settings.support_contact
@@ -200,9 +220,8 @@ class Post:
         result = attempt_object(upload, attempt, facts.connection.name, facts.delivery.data_type, contact)
         errors_file, cut = None, False
         if attempt.errors_blob is not None:
-            result = {**result, "errors_file": f"result_{name}.errors.csv"}
             content, cut = self._errors(attempt.errors_blob, max(room, 1))
-            errors_file = Attachment(name=f"result_{name}.errors.csv", content=content, subtype="csv")
+            errors_file = Attachment(name=errors_name(name), content=content, subtype="csv")
         text = json.dumps(result, ensure_ascii=False, indent=2) + "\n"
         return Outcome(
             upload=upload, result=result, errors_file=errors_file, errors_cut=cut,

@@ -4,6 +4,7 @@ What lives here: the loop of the child. It is started as ``python -m imports.wor
 polars and the event loop hold threads.
 """
 
+import errno
 import os
 import resource
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from imports.parse_job import ParseJob, ParseOutcome
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 _ADDRESS_SPACE = 4 * 1024**3  # the outer wall; the parent watches resident memory
 
 
@@ -62,7 +64,8 @@ def main(descriptor: int, lifeline: int) -> None:
         try:
             outcome = perform(job)
         except Exception as error:  # noqa: BLE001 - the worker: the parent counts failures and parks the import
-            outcome = ParseOutcome(failure=f"{type(error).__name__}: {error}"[:500])
+            no_room = isinstance(error, OSError) and error.errno in _DISK
+            outcome = ParseOutcome(failure=f"{type(error).__name__}: {error}"[:500], no_room=no_room)
         connection.send(outcome)
 
 

@@ -26,6 +26,10 @@ class WorkerDied(TemporaryError):
     """Say that a worker ended without an answer."""
 
 
+class NoRoom(TemporaryError):
+    """Say that a worker could not write: the disk's fault, not the file's."""
+
+
 class _Worker:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
@@ -94,6 +98,8 @@ class ParsePool:
             self._idle.put(None)  # its place is filled when it is needed
             raise
         self._idle.put(worker)
+        if outcome.no_room:
+            raise NoRoom(outcome.failure)
         if outcome.failure:
             raise WorkerDied(f"parsing failed: {outcome.failure}")
         return outcome

@@ -79,9 +79,10 @@ def create_database(settings: Settings) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     settings.data_dir.chmod(0o700)
     url = database_url(settings.database_path)
-    engine = make_engine(url)
-    migrate(engine, url)
-    engine.dispose()
+    with only_service(settings):  # a schema does not change under a running service
+        engine = make_engine(url)
+        migrate(engine, url)
+        engine.dispose()
 
 
 @contextlib.contextmanager

@@ -164,7 +164,7 @@ def _risky_settings(settings: Settings) -> Iterator[Finding]:
             finding="the relay's password is sent in clear",
             fix="set [relay] tls to starttls or implicit",
         )
-    if not settings.support_contact:
+    if open_to_all and not settings.support_contact:
         yield Finding(
             subject="settings", finding="answers name nobody whom a client can ask", fix="set support_contact"
         )

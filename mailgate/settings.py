@@ -3,6 +3,7 @@
 What lives here: names, defaults and their checks. Nothing is opened or connected at import.
 """
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -177,6 +178,8 @@ def load_settings(path: Path) -> Settings:
     if not path.is_file():
         raise SettingsError(f"no configuration at {path}: run `mailgate init`, or name another with --config")
 
+    _check_environment()
+
     class _File(Settings):
         @classmethod
         def settings_customise_sources(
@@ -200,6 +203,19 @@ def load_settings(path: Path) -> Settings:
         updates["smtp"] = settings.smtp.model_copy(update=pair)
     updates["relay"] = _with_secret(settings.relay, base)
     return Settings.model_construct(**{**dict(settings), **updates})
+
+
+def _check_environment() -> None:
+    """Refuse a variable of ours that names no setting: what is misspelt must not be ignored in silence."""
+    known = {"MAILGATE_CONFIG"}
+    for name, field in Settings.model_fields.items():
+        known.add(f"MAILGATE_{name}".upper())
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+            for key, inner in field.annotation.model_fields.items():
+                known.add(f"MAILGATE_{name}__{inner.alias or key}".upper())
+    unknown = sorted(name for name in os.environ if name.startswith("MAILGATE_") and name.upper() not in known)
+    if unknown:
+        raise SettingsError("\n".join(f"{name}: there is no such setting (see docs/settings.md)" for name in unknown))
 
 
 def _with_secret(relay: Relay, base: Path) -> Relay:

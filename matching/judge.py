@@ -97,7 +97,8 @@ def _stranger(headers: Headers, envelope: Envelope, rule: Rule) -> Ground | None
     if rule.authenticity == "off":
         return None
     # Two empty names are no proof, and a demand that is not known here is never met.
-    proven = rule.authenticity == "auth" and rule.credential != "" and envelope.authenticated_as == rule.credential
+    same = envelope.authenticated_as.casefold() == rule.credential.casefold()  # names are unique without case
+    proven = rule.authenticity == "auth" and rule.credential != "" and same
     return (
         None if proven else _ignored(Code.NOT_AUTHENTIC, "The sender did not log in with the connection's credential.")
     )

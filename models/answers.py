@@ -26,7 +26,7 @@ def answer_names(names: Sequence[str]) -> list[str]:
 
 
 def receipt_name(name: str) -> str:
-    """Name the receipt of a file."""
+    """Name the receipt of a file, from the name ``answer_names`` gave."""
     return f"receipt_{name}.txt"
 
 
@@ -37,4 +37,4 @@ def result_name(name: str) -> str:
 
 def errors_name(name: str) -> str:
     """Name the errors file of a file."""
-    return f"result_{cut_name(name)}.errors.csv"
+    return f"result_{name}.errors.csv"

@@ -21,7 +21,7 @@ TOO_SLOW = "421 4.4.2 too slow or silent for too long, closing"
 CLOSING = "421 4.3.2 closing for now, please try again"
 BAD_LOGIN_TRY_LATER = "454 4.7.0 cannot check the login now, please try again"
 
-_LINE = 500  # octets, of the 512 that RFC 5321 section 4.5.3.1.5 allows with code and line end
+_LINE = 499  # octets, of the 512 that RFC 5321 section 4.5.3.1.5 allows with codes, a last semicolon and line end
 
 
 def final_reply(outcomes: Sequence[Recorded]) -> str:

@@ -1,7 +1,8 @@
 """One SMTP session: aiosmtpd's commands with our own DATA, addresses, limits and logins.
 
 What lives here: the protocol class and its hooks. It uses private names of aiosmtpd 1.4.6 (``_reader``,
-``_smtp_methods``, ``_getaddr``, ``_set_rset_state``, ``_reset_timeout``, ``_timeout_cb``); a test holds each.
+``_smtp_methods``, ``_getaddr``, ``_set_rset_state``, ``_reset_timeout``, ``_timeout_cb``, ``_tls_protocol``); a test
+holds each.
 """
 
 import asyncio
@@ -109,11 +110,18 @@ class SmtpSession(SMTP):
     # --- commands
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
-        """Read the common form of an address at once; the library's full parser reads the others."""
+        """Read the common form of an address at once; the library's full parser reads the others.
+
+        What makes that parser stumble, or is no text, is a malformed address: refused for good, never "not now".
+        """
         match = _PLAIN_ADDRESS.match(arg)
         if match is not None and len(match[1]) <= 320:
             return match[1], arg[match.end() :]
-        address, rest = super()._getaddr(arg)
+        try:
+            address, rest = super()._getaddr(arg)
+            (address or "").encode()
+        except (LookupError, AttributeError, ValueError, RecursionError):
+            return None, None
         return address, rest
 
     @syntax("MAIL FROM: <address>", extended=" [SP <mail-parameters>]")
@@ -126,6 +134,14 @@ class SmtpSession(SMTP):
                 return
             arg = _AUTH_PARAMETER.sub("", arg)  # RFC 4954 section 5 wants it taken; it tells us nothing
         await super().smtp_MAIL(arg)
+
+    @syntax("STARTTLS", when="tls_context")
+    async def smtp_STARTTLS(self, arg: str | None) -> None:
+        """Begin TLS once; the library would begin it a second time inside the first."""
+        if self._tls_protocol is not None:
+            await self.push("503 5.5.1 TLS is active already")
+            return
+        await super().smtp_STARTTLS(arg)
 
     @syntax("AUTH <mechanism>")
     async def smtp_AUTH(self, arg: str | None) -> None:
@@ -161,8 +177,7 @@ class SmtpSession(SMTP):
             reply = await asyncio.shield(self._completing)
         finally:
             if self._completing is None and stream is not None:
-                stream.abandon()
-                stream.spool.close()
+                stream.discard()
             self._stream = None
         self._completing = None
         self._reset_timeout()

@@ -36,6 +36,7 @@ class DataStream:
         self.too_large = False
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._most = most
+        self._size = 0  # of the mail so far, stored or not
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._writing: asyncio.Task[None] | None = None
@@ -52,10 +53,11 @@ class DataStream:
             return
         self.received += len(chunk)
         data = self.framing.feed(chunk)
+        self._size += len(data)
         if not self.too_large:
             self._pending.append(data)
             self._pending_size += len(data)
-            if self.spool.size + self._pending_size > self._most:
+            if self._size > self._most:
                 self._note_too_large()
         if self.framing.ended:
             self._end(Ending.DOT)
@@ -84,8 +86,17 @@ class DataStream:
     def abandon(self) -> None:
         """Stop taking bytes; the client is gone or was cut off."""
         self._timer.cancel()
+        self._pending, self._pending_size, self._paused = [], 0, False
         if not self.ended.done():
             self.ended.cancel()
+
+    def discard(self) -> None:
+        """Stop, and forget the bytes once the thread that writes them is done."""
+        self.abandon()
+        if self._writing is None:
+            self.spool.close()
+        else:
+            self._writing.add_done_callback(lambda _: self.spool.close())
 
     @property
     def fault(self) -> Fault | None:
@@ -105,24 +116,30 @@ class DataStream:
     def _note_too_large(self) -> None:
         """Keep what there is for the record of headers, and store nothing more."""
         self.too_large = True
-        if self.spool.size:
+        if self.spool.size or self._writing is not None:
             self._pending, self._pending_size = [], 0
 
     async def _write(self) -> None:
         while self._pending_size >= _BATCH and self._failure is None:
             pending, self._pending, self._pending_size = self._pending, [], 0
-            if self._paused:
-                self._paused = False
-                self._resume()
+            self._go_on()
             try:
                 await asyncio.to_thread(self.spool.append, pending)
             except OSError as error:
                 self._failure = error
                 self.too_large = True  # read on to the dot without storing; the reply is 452
+                self._pending, self._pending_size = [], 0
+        self._go_on()
         self._writing = None
+
+    def _go_on(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._resume()
 
     def _end(self, how: Ending) -> None:
         self._timer.cancel()
+        self._go_on()
         self.ended.set_result(how)
 
     def _look_at_rate(self) -> None:

@@ -108,7 +108,7 @@ def _apply_rule(session: Session, rule: Rule, proposed: str, now: datetime) -> R
         assert account.id is not None
         found = Connection(
             account_id=account.id, credential_id=credential_id, name=rule.name, name_key=rule.name.casefold(),
-            address=address, state=ConnectionState.ACTIVE, version=0, created_at=now,
+            address=None, state=ConnectionState.ACTIVE, version=0, created_at=now,
         )  # fmt: skip
         session.add(found)
         session.flush()

@@ -70,14 +70,14 @@ def unnamed(session: Session, blob_ids: Iterable[str]) -> list[str]:
 
 def forget_originals(session: Session, taken_before: datetime, others_before: datetime, now: datetime) -> list[str]:
     """Let go of originals past their time; those that were not taken go earlier. Gives the blobs to delete."""
-    taken = (UploadStatus.IMPORT_JOB_CREATED,)
+    taken = (UploadStatus.IMPORT_JOB_CREATED, UploadStatus.HELD)
     running = select(Attempt.upload_id).where(col(Attempt.status).notin_(list(ENDED)))
     statement = (
         select(Upload)
         .where(col(Upload.blob).is_not(None), col(Upload.id).notin_(running))
         .where(
             (col(Upload.status).in_(taken) & (col(Upload.received_at) < taken_before))
-            | (col(Upload.status).notin_((*taken, UploadStatus.HELD)) & (col(Upload.received_at) < others_before))
+            | (col(Upload.status).notin_(taken) & (col(Upload.received_at) < others_before))
         )
         .limit(_BATCH)
     )

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from models.answers import answer_names
 from models.codes import Code
 from models.connection import Rule
-from models.states import ENDED, ImportStatus, UploadStatus, check_move
+from models.states import ENDED, ImportStatus, UploadStatus, Verdict, check_move
 from models.tables import Alarm, Attempt, Connection, ConnectionVersion, Delivery, Event, Upload
 from storage.jobs import Enqueue
 from storage.ledger.answers import last_attempt, owe_result
@@ -29,6 +30,7 @@ class Order:
     connection: str
     rule: Rule
     file_name: str
+    answer_name: str  #: the name its answers carry
     blob: str
     sha256: str
     received_at: datetime
@@ -77,10 +79,18 @@ def begin(
     assert attempt.started_at is not None
     return Order(
         upload=upload.id, attempt=number, trace_id=upload.trace_id, connection=connection.name,
-        rule=Rule.from_json(version.rule), file_name=upload.file_name, blob=upload.blob, sha256=upload.sha256,
+        rule=Rule.from_json(version.rule), file_name=upload.file_name,
+        answer_name=_answer_name(session, upload), blob=upload.blob, sha256=upload.sha256,
         received_at=upload.received_at, started_at=attempt.started_at, dry_run=delivery.dry_run,
         duplicate_of=upload.duplicate_of,
     )  # fmt: skip
+
+
+def _answer_name(session: Session, upload: Upload) -> str:
+    names = session.exec(
+        select(Upload.file_name).where(Upload.trace_id == upload.trace_id).order_by(col(Upload.part))
+    ).all()
+    return answer_names(names)[upload.part - 1]
 
 
 def finish(
@@ -180,27 +190,49 @@ def release_held(
     ).all()
     connection = session.get_one(Connection, connection_id)
     version = session.get_one(ConnectionVersion, (connection_id, connection.version))
-    reject = Rule.from_json(version.rule).duplicates == "reject"
+    policy = Rule.from_json(version.rule).duplicates
     released: list[str] = []
+    judged: dict[str, Verdict] = {}
     for upload in held:
         if upload.blob is None:
             continue
         session.flush()
-        firsts = firsts_of_contents(session, [connection_id], [upload.sha256], duplicates_since)
-        first = firsts.get((connection_id, upload.segment, upload.sha256))
-        if first is not None and reject:
-            upload.code, upload.duplicate_of = Code.DUPLICATE_FILE, first
+        first = None
+        if policy != "accept" and not session.get_one(Delivery, upload.trace_id).dry_run:
+            firsts = firsts_of_contents(session, [connection_id], [upload.sha256], duplicates_since)
+            first = firsts.get((connection_id, upload.segment, upload.sha256))
+        upload.duplicate_of = first
+        if first is not None and policy == "reject":
+            upload.code = Code.DUPLICATE_FILE
             upload.message = f"The same content came before, in the delivery {first}; it is not imported again."
             _move_upload(session, upload, UploadStatus.DUPLICATE, upload.message, now)
+            judged.setdefault(upload.trace_id, Verdict.DUPLICATE)
             continue
-        delivery = session.get_one(Delivery, upload.trace_id)
-        delivery.verdict, delivery.code, delivery.message = "accepted", None, "released after a pause"
-        session.add(delivery)
         upload.code, upload.message = None, ""
-        _move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, "released after a pause", now)
+        _move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, _RELEASED, now)
         queue_attempt(session, connection, upload, connection.version, now, enqueue)
         released.append(upload.id)
+        judged[upload.trace_id] = Verdict.ACCEPTED
+    for trace_id, verdict in judged.items():
+        _judge_again(session, trace_id, verdict, now)
     return released
+
+
+_RELEASED = "released after a pause"
+
+
+def _judge_again(session: Session, trace_id: str, verdict: Verdict, now: datetime) -> None:
+    """Give a delivery that was held its verdict; it is a duplicate only if all its files are."""
+    delivery = session.get_one(Delivery, trace_id)
+    before = delivery.verdict
+    delivery.verdict, delivery.code, delivery.message = verdict, None, _RELEASED
+    if verdict is Verdict.DUPLICATE:
+        delivery.code = Code.DUPLICATE_FILE
+        delivery.duplicate_of = session.exec(
+            select(Upload.duplicate_of).where(Upload.trace_id == trace_id).order_by(col(Upload.part))
+        ).first()
+    session.add(delivery)
+    session.add(Event(trace_id=trace_id, subject=trace_id, before=before, after=verdict, why=_RELEASED, at=now))
 
 
 def _move(session: Session, attempt: Attempt, upload: Upload, after: ImportStatus, why: str, now: datetime) -> None:
@@ -231,6 +263,7 @@ def _abort(session: Session, attempt: Attempt, upload: Upload, why: str, now: da
 def _park(session: Session, attempt: Attempt, upload: Upload, now: datetime, domain: str) -> None:
     why = f"Every try failed ({attempt.failures} failures, {attempt.tries} starts); it is parked and can be replayed."
     _abort(session, attempt, upload, why, now, domain)
+    _clear_alarms(session, upload.id, now)  # one open alarm an upload: this tells of its latest attempt
     message = f"the import of {upload.id} ({upload.file_name}) is parked: {why}"
     session.add(
         Alarm(
@@ -240,6 +273,9 @@ def _park(session: Session, attempt: Attempt, upload: Upload, now: datetime, dom
 
 
 def _clear_alarms(session: Session, upload_id: str, now: datetime) -> None:
-    for alarm in session.exec(select(Alarm).where(Alarm.subject == upload_id, col(Alarm.cleared_at).is_(None))):
+    parked = select(Alarm).where(
+        Alarm.kind == "IMPORT_PARKED", Alarm.subject == upload_id, col(Alarm.cleared_at).is_(None)
+    )
+    for alarm in session.exec(parked):
         alarm.cleared_at = now
         session.add(alarm)

@@ -1,0 +1,91 @@
+"""Settings: where they come from, which wins, and how each fault is told."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mailgate.settings import SettingsError, load_settings, parse_duration
+
+DURATIONS = [
+    ("2s", timedelta(seconds=2)),
+    ("5m", timedelta(minutes=5)),
+    ("1h", timedelta(hours=1)),
+    ("90d", timedelta(days=90)),
+]
+REFUSED = [
+    ("domian = 'x.example'", "domian: there is no such setting"),
+    ("[smtp]\nprot = 25", "smtp.prot: there is no such setting"),
+    ("[smtp]\nport = 70000", "smtp.port:"),
+    ("[smtp]\ncertificate = 'a.pem'", "smtp.certificate and smtp.key belong together"),
+    ("[limits]\nresult_within = '30'", "a duration is a whole number with its unit"),
+    ("[limits]\nmax_rows = 0", "limits.max_rows:"),
+    ("domain = 'not a host'", "domain must be a host name"),
+    ("[sftp]\nport = 2222", "sftp: this part of mailgate is not built yet"),
+    ("settle_seconds = 5", "settle_seconds: this part of mailgate is not built yet"),
+    ("database_url = 'postgresql://x'", "database_url: this part of mailgate is not built yet"),
+    ("[relay]\nhost = 'h'\npassword = 'a'\npassword_file = 'b'", "keep one"),
+    ("[relay]\npassword_file = 'missing'", "relay.password_file cannot be read"),
+    ("port = ", "Invalid value"),
+]
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "mailgate.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(("text", "meant"), DURATIONS)
+def test_duration(text: str, meant: timedelta) -> None:
+    assert parse_duration(text) == meant
+
+
+@pytest.mark.parametrize("text", ["", "5", "5 m", "-5m", "5.5m", "m", "5w", "٥m!"])
+def test_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="whole number"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(("text", "sentence"), REFUSED)
+def test_a_fault_is_told(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(SettingsError) as told:
+        load_settings(_write(tmp_path, text))
+    assert sentence in str(told.value)
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as told:
+        load_settings(_write(tmp_path, "a = 1\nb = 2\n"))
+    assert len(str(told.value).splitlines()) == 2
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="mailgate init"):
+        load_settings(tmp_path / "mailgate.toml")
+
+
+def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAILGATE_SMTP__PORT", "2626")
+    monkeypatch.setenv("MAILGATE_DOMAIN", "other.example")
+    monkeypatch.setenv("MAILGATE_RELAY__FROM", "answers@other.example")
+    settings = load_settings(_write(tmp_path, "domain = 'file.example'\n[smtp]\nport = 25\nhost = '127.0.0.2'"))
+    assert (settings.domain, settings.smtp.port, settings.smtp.host) == ("other.example", 2626, "127.0.0.2")
+    assert settings.reply_from == "answers@other.example"
+
+
+@pytest.mark.parametrize("name", ["MAILGATE_NONSENSE", "MAILGATE_SMTP__PROT", "MAILGATE_SFTP__PORT"])
+def test_a_variable_that_names_no_setting_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=name):
+        load_settings(_write(tmp_path, ""))
+
+
+def test_paths_are_relative_to_the_file_and_secrets_come_from_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    settings = load_settings(_write(tmp_path, "data_dir = 'data'\n[relay]\nhost = 'h'\npassword_file = 'secret'"))
+    assert settings.data_dir == tmp_path / "data"
+    assert settings.relay.password == "s3cret"
+    assert "s3cret" not in repr(settings)

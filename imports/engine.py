@@ -5,16 +5,17 @@ The engine keeps to its own threads and its own loop: launched on ours it would 
 """
 
 import asyncio
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from imports.perform import Importer
-from storage.jobs import APPLICATION, IMPORT_QUEUE, IMPORT_WORKFLOW
+from storage.jobs import APPLICATION, IMPORT_QUEUE, IMPORT_WORKFLOW, import_workflow_id
 
 _POLL = 0.2  # seconds between two looks at the queue: a result comes so much later, an idle service looks so often
-_STOPPED = ("ERROR", "CANCELLED", "SUCCESS", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_WAITING = {"ENQUEUED", "DELAYED"}
 _engine: "JobEngine | None" = None
 
 
@@ -51,9 +52,12 @@ class JobEngine:
         work = asyncio.run_coroutine_threadsafe(self._importer.run(upload, attempt), self._loop)
         return await asyncio.wrap_future(work)
 
-    async def revive(self, workflow_ids: list[str]) -> list[str]:
-        """Resume jobs that ended without their work being done; gives those resumed."""
-        return await asyncio.to_thread(_revive, workflow_ids) if workflow_ids else []
+    async def lost(self, attempts: list[tuple[str, int]]) -> list[tuple[str, int, int]]:
+        """Of attempts that have not ended, list those no job works for, with how many jobs each had.
+
+        A job that claims to run although nothing here runs it holds up its whole connection: it is cancelled.
+        """
+        return await asyncio.to_thread(_lost, attempts, self._importer.running) if attempts else []
 
     async def forget_ended(self, before: datetime) -> int:
         """Delete the engine's rows of jobs that ended before a moment; the ledger keeps their record."""
@@ -77,11 +81,21 @@ class JobEngine:
         )
 
 
-def _revive(workflow_ids: list[str]) -> list[str]:
-    stopped = DBOS.list_workflows(workflow_ids=workflow_ids, status=list(_STOPPED), load_input=False, load_output=False)
-    for workflow in stopped:
-        DBOS.resume_workflow(workflow.workflow_id)
-    return [workflow.workflow_id for workflow in stopped]
+def _lost(attempts: list[tuple[str, int]], running: Collection[tuple[str, int]]) -> list[tuple[str, int, int]]:
+    lost: list[tuple[str, int, int]] = []
+    for upload, attempt in attempts:
+        if (upload, attempt) in running:
+            continue
+        name = import_workflow_id(upload, attempt)
+        found = DBOS.list_workflows(workflow_id_prefix=name, load_input=False, load_output=False)
+        jobs = [job for job in found if job.workflow_id == name or job.workflow_id.startswith(name + ":")]
+        if any(job.status in _WAITING for job in jobs):
+            continue
+        for job in jobs:
+            if job.status == "PENDING":
+                DBOS.cancel_workflow(job.workflow_id)
+        lost.append((upload, attempt, len(jobs)))
+    return lost
 
 
 def _forget_ended(before: datetime) -> int:

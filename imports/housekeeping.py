@@ -13,8 +13,9 @@ from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from models.faults import TemporaryError
 from storage.blobs import Blobs
-from storage.jobs import import_workflow_id
+from storage.jobs import Enqueue
 from storage.ledger import Ledger, housekeeping
+from storage.ledger.deliveries import queue_again
 
 log = get_logger("housekeeping")
 _LOOK = 15.0  # seconds between two looks for late results
@@ -28,12 +29,14 @@ class Housekeeper:
     """Keep the house in order while the service runs."""
 
     def __init__(
-        self, ledger: Ledger, blobs: Blobs, engine: JobEngine, settings: Settings, *,
+        self, ledger: Ledger, blobs: Blobs, engine: JobEngine, enqueue: Enqueue, settings: Settings, *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC), on_owed: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._blobs = blobs
         self._engine = engine
+        self._enqueue = enqueue
+        self._suspects: set[tuple[str, int]] = set()  # attempts that had not ended at the last look
         self._settings = settings
         self._clock = clock
         self._on_owed = on_owed
@@ -44,7 +47,7 @@ class Housekeeper:
         while True:
             try:
                 await self.look_for_late_results()
-                await self.revive_stopped_jobs()
+                await self.hand_over_lost_jobs()
                 if since_sweep >= _SWEEP:
                     since_sweep = 0
                     await self.sweep()
@@ -68,12 +71,14 @@ class Housekeeper:
         if late:
             self._on_owed()
 
-    async def revive_stopped_jobs(self) -> None:
-        """Start again the jobs of imports that have not ended although their job did."""
-        left = await self._ledger.read(housekeeping.unfinished, self._clock() - _REVIVE_AFTER)
-        revived = await self._engine.revive([import_workflow_id(upload, number) for upload, number in left])
-        if revived:
-            log.warning("jobs revived", jobs=revived)
+    async def hand_over_lost_jobs(self) -> None:
+        """Give a new job to each import that has none, seen so at two looks in a row."""
+        now = self._clock()
+        left = await self._ledger.read(housekeeping.unfinished, now - _REVIVE_AFTER)
+        suspects, self._suspects = self._suspects, set(left)
+        for upload, attempt, jobs in await self._engine.lost([one for one in left if one in suspects]):
+            await self._ledger.write(queue_again, upload, attempt, jobs, now, self._enqueue)
+            log.warning("lost job handed over anew", upload=upload, attempt=attempt, jobs=jobs)
 
     async def sweep(self) -> None:
         """Forget what is past its time, then delete blobs and spool files that nothing names."""

@@ -5,8 +5,9 @@ What lives here: pure rendering of what the ledger knows. Nothing is read or sen
 
 import html
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -20,6 +21,7 @@ from models.tables import Connection, Delivery, Upload
 
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _HARMLESS = "\u00a0\u202f\u3000\u200c\u200d"  # further spaces and joiners, as names in many scripts have them
+_ENDINGS = (".txt", ".json", ".errors.csv")
 _WORST = ("aborted", "rejected", "completed_with_errors", "completed", "in_progress", "queued")
 _WORDS = {
     "completed": "completed",
@@ -159,8 +161,23 @@ def digest_letter(letters: Sequence[Letter], per_hour: int) -> Letter:
             "Nothing was left out; the files are attached.",
         ),
         table=tuple(table),
-        attachments=tuple(attachment for letter in letters for attachment in letter.attachments),
+        attachments=_told_apart([attachment for letter in letters for attachment in letter.attachments]),
     )
+
+
+def _told_apart(attachments: Sequence[Attachment]) -> tuple[Attachment, ...]:
+    """Number the files of one name, so that none overwrites another where they are saved."""
+    times = Counter(attachment.name for attachment in attachments)
+    seen: Counter[str] = Counter()
+    result = []
+    for attachment in attachments:
+        name = attachment.name
+        if times[name] > 1:
+            seen[name] += 1
+            ending = next((ending for ending in _ENDINGS if name.endswith(ending)), "")
+            name = f"{name.removesuffix(ending)}.{seen[attachment.name]}{ending}"
+        result.append(replace(attachment, name=name))
+    return tuple(result)
 
 
 def alarm_letter(kind: str, message: str, raised_at: datetime) -> Letter:

@@ -47,6 +47,7 @@ class Importer:
         self._clock = clock
         self._on_finished = on_finished
         self._stopping = False
+        self.running: set[tuple[str, int]] = set()  #: attempts this process works for, waiting or not
         self._active = 0
         self._idle = asyncio.Event()
         tries = settings.limits.import_tries
@@ -57,6 +58,14 @@ class Importer:
 
         A try that fails is counted and tried again a little later; the ledger parks an import that fails too often.
         """
+        self.running.add((upload, attempt))
+        try:
+            return await self._run(upload, attempt)
+        finally:
+            self.running.discard((upload, attempt))
+
+    async def _run(self, upload: str, attempt: int) -> str:
+        first = True
         while True:
             if self._stopping:
                 await asyncio.Event().wait()  # the next start takes it up
@@ -64,8 +73,9 @@ class Importer:
             self._idle.clear()
             try:
                 order = await self._ledger.write(
-                    imports.begin, upload, attempt, self._clock(), self._patience, self._settings.domain
+                    imports.begin, upload, attempt, self._clock(), self._patience, self._settings.domain, first=first
                 )
+                first = False
                 if order is None:
                     self._on_finished()
                     return "ended"

@@ -4,6 +4,7 @@ What lives here: the loop over the ledger's answers. It is woken when one is owe
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -81,10 +82,10 @@ class Post:
                 log.exception("the post stumbled")
                 handed_over = 0
             if not handed_over:
-                try:
-                    await asyncio.wait_for(self._bell.wait(), 1.0)
-                except TimeoutError:
-                    continue
+                # Not wait_for: up to Python 3.11 it loses a cancellation that comes as the bell rings.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await self._bell.wait()
 
     async def work_once(self) -> int:
         """Hand over what is due now; gives how many mails were tried."""
@@ -98,7 +99,10 @@ class Post:
             async with places:
                 await self._hand_over(one)
 
-        await asyncio.gather(*(hand_over(one) for one in due))
+        ended = await asyncio.gather(*(hand_over(one) for one in due), return_exceptions=True)
+        for outcome in ended:  # only when all have ended: none may be handed over beside itself by the next round
+            if isinstance(outcome, BaseException):
+                raise outcome
         return len(due)
 
     async def tell_operators(self) -> None:

@@ -33,7 +33,8 @@ class NoRoom(TemporaryError):
 class _Worker:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        read_end, self._lifeline = os.pipe()
+        read_end, write_end = os.pipe()
+        self._lifeline = [write_end]
         root = str(Path(__file__).resolve().parent.parent)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "imports.worker_main", str(theirs.fileno()), str(read_end)],
@@ -65,8 +66,8 @@ class _Worker:
     def end(self) -> None:
         with contextlib.suppress(OSError):
             self.connection.close()
-        with contextlib.suppress(OSError):
-            os.close(self._lifeline)
+        with contextlib.suppress(OSError, IndexError):
+            os.close(self._lifeline.pop())  # once only: afterwards the number may be another file's
         self.process.kill()
         self.process.wait()
 
@@ -89,12 +90,14 @@ class ParsePool:
         Raises PermanentError with RESOURCE_LIMIT when the file took too much, WorkerDied when the worker ended or
         failed of itself.
         """
-        worker = self._idle.get() or self._start()
+        worker = self._idle.get()
         try:
+            worker = worker or self._start()
             outcome = self._ask(worker, job)
         except BaseException:
-            self._all.discard(worker)
-            worker.end()
+            if worker is not None:
+                self._all.discard(worker)
+                worker.end()
             self._idle.put(None)  # its place is filled when it is needed
             raise
         self._idle.put(worker)

@@ -3,6 +3,7 @@
 What lives here: split, judge, decode, and the values to record. No transaction, no reply.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -85,9 +86,14 @@ def prepare(mail: Mail, blobs: Blobs, settings: Settings, now: datetime) -> list
 
 
 def discard(blobs: Blobs, prepared: Sequence[Prepared]) -> None:
-    """Forget the blobs of deliveries that were not recorded."""
+    """Forget the blobs of deliveries that were not recorded; one that cannot be deleted now is left to the sweep."""
     for one in prepared:
-        for writer in one.writers:
+        _forget(blobs, one.writers)
+
+
+def _forget(blobs: Blobs, writers: Sequence[BlobWriter]) -> None:
+    for writer in writers:
+        with contextlib.suppress(OSError):
             blobs.delete(writer.id)
 
 
@@ -135,25 +141,35 @@ def _bring(
     """Decode every attachment that counts; a fault of one that would have been accepted rejects the delivery."""
     if judgement.verdict is Verdict.REJECTED:
         return [_file(part) for part in judgement.counted], [], None
-    files: list[NewFile] = []
-    writers: list[BlobWriter] = []
     would_take = judgement.verdict is Verdict.ACCEPTED or judgement.code is Code.CONNECTION_PAUSED
+    writers: list[BlobWriter] = []
+    try:
+        files, fault = _decode_all(spool, judgement, blobs, writers, settings.limits.max_file_bytes, now)
+    except BaseException:
+        _forget(blobs, writers)
+        raise
+    if fault is not None and would_take:
+        _forget(blobs, writers)
+        return [_without_bytes(file) for file in files], [], fault
+    return files, writers, None
+
+
+def _decode_all(
+    spool: Spool, judgement: Judgement, blobs: Blobs, writers: list[BlobWriter], most: int, now: datetime
+) -> tuple[list[NewFile], Fault | None]:
+    files: list[NewFile] = []
     fault: Fault | None = None
     for part in judgement.counted:
         writer = blobs.create(now)
         writers.append(writer)
-        found = _decode(spool, part, writer, settings.limits.max_file_bytes)
+        found = _decode(spool, part, writer, most)
         if found is None:
             files.append(_file(part, writer))
             continue
-        blobs.delete(writers.pop().id)
+        _forget(blobs, [writers.pop()])
         files.append(_file(part, fault=found))
         fault = fault or found
-    if fault is not None and would_take:
-        for writer in writers:
-            blobs.delete(writer.id)
-        return [_without_bytes(file) for file in files], [], fault
-    return files, writers, None
+    return files, fault
 
 
 def _decode(spool: Spool, judged: JudgedPart, writer: BlobWriter, most: int) -> Fault | None:

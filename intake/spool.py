@@ -4,6 +4,7 @@ What lives here: appending with a running hash, and reading in windows. The spoo
 synced as blobs before anybody is told, and a spool file left by a crash is swept.
 """
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterable
@@ -56,14 +57,16 @@ class Spool:
         return self._hash.hexdigest()
 
     def close(self) -> None:
-        """Forget the bytes."""
+        """Forget the bytes; a file that cannot be deleted now is left to the sweep, since the answer may be given."""
         self._bytes = None
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-            self._path = None
+        with contextlib.suppress(OSError):
+            if self._descriptor >= 0:
+                descriptor, self._descriptor = self._descriptor, -1
+                os.close(descriptor)
+        with contextlib.suppress(OSError):
+            if self._path is not None:
+                path, self._path = self._path, None
+                path.unlink(missing_ok=True)
 
     def _move_to_file(self) -> None:
         assert self._bytes is not None

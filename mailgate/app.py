@@ -36,7 +36,7 @@ from storage.migrate import is_current, migrate
 log = get_logger("app")
 ROLES = ("smtp", "worker")
 _THREADS = 32
-_GRACE = 3.0  # seconds for imports that run when the service stops
+_GRACE = 2.5  # seconds for imports that run when the service stops
 
 
 class NotReady(MailgateError):
@@ -162,7 +162,9 @@ class Service:
         url = database_url(house.settings.database_path)
         self._jobs = JobEngine(house.job_engine, url, self._importer, at_once=limits.parse_workers * 2)
         await self._jobs.launch()
-        housekeeper = Housekeeper(house.ledger, house.blobs, self._jobs, house.settings, on_owed=self._post.ring)
+        housekeeper = Housekeeper(
+            house.ledger, house.blobs, self._jobs, house.jobs, house.settings, on_owed=self._post.ring
+        )
         self._watch(self._post.run())
         self._watch(housekeeper.run())
 

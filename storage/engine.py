@@ -14,12 +14,17 @@ def database_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def _pragmas(dbapi_connection: Any, _record: Any) -> None:
+_DOORS_WAIT = 8_000  # milliseconds for a locked database: a door answers "not now" within ten seconds
+_JOBS_WAIT = 30_000
+
+
+def _pragmas(dbapi_connection: Any, busy_timeout: int) -> None:
     cursor = dbapi_connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=30000")
+    cursor.execute(f"PRAGMA busy_timeout={busy_timeout}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # in WAL mode NORMAL does not sync at commit
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA temp_store=MEMORY")  # statement journals would spill clients' data outside data_dir
     cursor.close()
 
 
@@ -33,9 +38,9 @@ def make_engine(url: str, *, pool_size: int = 5) -> sa.Engine:
     if engine.dialect.name == "sqlite":
 
         @sa.event.listens_for(engine, "connect")
-        def _connect(dbapi_connection: Any, record: Any) -> None:
+        def _connect(dbapi_connection: Any, _record: Any) -> None:
             dbapi_connection.isolation_level = None  # we begin transactions, not the driver
-            _pragmas(dbapi_connection, record)
+            _pragmas(dbapi_connection, _DOORS_WAIT)
 
         @sa.event.listens_for(engine, "begin")
         def _begin(connection: sa.Connection) -> None:
@@ -51,8 +56,8 @@ def make_job_engine(url: str, *, pool_size: int = 8) -> sa.Engine:
     if engine.dialect.name == "sqlite":
 
         @sa.event.listens_for(engine, "connect")
-        def _connect(dbapi_connection: Any, record: Any) -> None:
+        def _connect(dbapi_connection: Any, _record: Any) -> None:
             dbapi_connection.isolation_level = "IMMEDIATE"
-            _pragmas(dbapi_connection, record)
+            _pragmas(dbapi_connection, _JOBS_WAIT)
 
     return engine

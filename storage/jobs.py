@@ -15,15 +15,20 @@ IMPORT_WORKFLOW = "import"
 _MAX_PRIORITY = 2**31 - 1
 
 
-def import_workflow_id(upload: str, attempt: int) -> str:
-    """Name the workflow of one attempt; the engine takes a second enqueue of the same id for the first."""
-    return f"import:{upload}:{attempt}"
+def import_workflow_id(upload: str, attempt: int, again: int = 0) -> str:
+    """Name the workflow of one attempt; the engine takes a second enqueue of the same id for the first.
+
+    ``again`` counts the times that the job of the same attempt was lost and handed over anew.
+    """
+    return f"import:{upload}:{attempt}" + (f":again{again}" if again else "")
 
 
 class Enqueue(Protocol):
     """Hand over one import in the transaction of ``session``."""
 
-    def __call__(self, session: Session, *, upload: str, attempt: int, connection_id: int, sequence: int) -> None:
+    def __call__(
+        self, session: Session, *, upload: str, attempt: int, connection_id: int, sequence: int, again: int = 0
+    ) -> None:
         """Enqueue ``import:<upload>:<attempt>`` behind the earlier imports of its connection."""
 
 
@@ -38,12 +43,14 @@ class JobQueue:
             lazy=True,
         )
 
-    def __call__(self, session: Session, *, upload: str, attempt: int, connection_id: int, sequence: int) -> None:
+    def __call__(
+        self, session: Session, *, upload: str, attempt: int, connection_id: int, sequence: int, again: int = 0
+    ) -> None:
         """Enqueue one attempt; its place in the queue is the connection's running number."""
         options = EnqueueOptions(
             workflow_name=IMPORT_WORKFLOW,
             queue_name=IMPORT_QUEUE,
-            workflow_id=import_workflow_id(upload, attempt),
+            workflow_id=import_workflow_id(upload, attempt, again),
             queue_partition_key=str(connection_id),
             priority=sequence % _MAX_PRIORITY + 1,
         )

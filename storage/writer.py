@@ -14,10 +14,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from models.faults import TemporaryError
+
 _GROUP = 64  # jobs in one commit: beyond this the waiting grows more than the sync saves
 
 
 Together = Callable[[Session, list[Any]], list[Any]]
+
+
+class LedgerBusy(TemporaryError):
+    """Say that the database cannot answer now: locked, full or away."""
+
+
+class TransactionLost(LedgerBusy):
+    """Say that nothing of a group was kept, because the database rolled it back of its own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +94,7 @@ class Writer:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
                 for jobs in _runs(group):
                     results.update(_perform(connection, jobs))
+                    _check_open(connection)
         except Exception as error:  # noqa: BLE001 - no commit: nobody's work is durable
             results = dict.fromkeys(group, error)
         for job in group:
@@ -92,6 +103,21 @@ class Writer:
                 job.future.set_exception(result)
             else:
                 job.future.set_result(result)
+
+
+def _check_open(connection: sa.Connection) -> None:
+    """Raise when the database has ended the transaction by itself.
+
+    On an I/O error or a full disk inside one statement SQLite may roll back everything and go on without a transaction:
+    what came before is gone, what comes after would commit by itself, and the commit at the end would do nothing and
+    say nothing.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    driver = connection.connection.dbapi_connection
+    if driver is None or not driver.in_transaction:
+        connection.invalidate()
+        raise TransactionLost("the database ended the transaction by itself: a full disk or an I/O error")
 
 
 def _runs(group: list[_Job]) -> list[list[_Job]]:
@@ -117,6 +143,7 @@ def _perform(connection: sa.Connection, jobs: list[_Job]) -> dict[_Job, Any]:
                 results = [first.work(session)]
             session.commit()  # of the savepoint
     except Exception as error:  # noqa: BLE001 - the caller gets it; the others go on
+        _check_open(connection)
         if len(jobs) == 1:
             return {jobs[0]: error}
         return {job: result for one in jobs for job, result in _perform(connection, [one]).items()}

@@ -7,6 +7,7 @@ holds each.
 
 import asyncio
 import re
+from collections import defaultdict
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, syntax
@@ -44,6 +45,8 @@ class SmtpSession(SMTP):
         self._stream: DataStream | None = None
         self._completing: asyncio.Task[str] | None = None
         self._commands = 0
+        # The library shares one table among all sessions, which each of them clears and widens.
+        self.command_size_limits = defaultdict(lambda: SMTP.command_size_limit)
         super().__init__(
             hooks, hostname=shared.settings.domain, ident="mailgate", enable_SMTPUTF8=True,
             data_size_limit=shared.settings.smtp.max_message_bytes, tls_context=None if over_tls else shared.tls,

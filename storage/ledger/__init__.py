@@ -12,16 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from models.faults import TemporaryError
-from storage.writer import Writer
+from storage.writer import LedgerBusy, Writer
+
+__all__ = ["Ledger", "LedgerBusy"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-
-
-class LedgerBusy(TemporaryError):
-    """Say that the database cannot answer now: locked, full or away."""
 
 
 class Ledger:
@@ -76,7 +73,8 @@ class Ledger:
 
 
 def _translate(error: DBAPIError) -> Exception:
-    """Give the error the world above knows: a database that is locked, full or away is a fault for now."""
-    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+    """Give the error the world above knows: a database that is locked, full, unreadable or away is a fault for now."""
+    passing = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError)
+    if isinstance(error, passing) or type(error) is sa.exc.DatabaseError:
         return LedgerBusy(f"the database cannot answer now: {error.orig}")
     return error

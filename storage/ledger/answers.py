@@ -15,6 +15,7 @@ from models.tables import Alarm, Answer, Attempt, Connection, Credential, Delive
 
 WAITING, SENT, UNDELIVERABLE = "waiting", "sent", "undeliverable"
 RECEIPT, RESULT = "receipt", "result"
+_OF_ONE_ADDRESS = 2000  # answers looked at, and gathered in one digest
 
 
 def owe_result(session: Session, trace_id: str, now: datetime, domain: str) -> bool:
@@ -91,9 +92,12 @@ def due(session: Session, now: datetime, per_hour: int, limit: int = 50) -> tupl
     At most ``per_hour`` mails go to one address in any hour; when the share is used up the rest waits, and goes out
     as one digest when the oldest of the hour is an hour old.
     """
-    ready = session.exec(
-        select(Answer).where(Answer.state == WAITING, Answer.next_at <= now).order_by(col(Answer.id)).limit(2000)
-    ).all()
+    place = sa.func.row_number().over(partition_by=col(Answer.to_address), order_by=col(Answer.id)).label("place")
+    waits = select(Answer.id, place).where(Answer.state == WAITING, Answer.next_at <= now).subquery()
+    ready = session.exec(  # so many of each address: a flood to one must not keep those of the others waiting
+        select(Answer).join(waits, waits.c.id == col(Answer.id)).where(waits.c.place <= _OF_ONE_ADDRESS)
+        .order_by(col(Answer.id))
+    ).all()  # fmt: skip
     by_address: dict[str, list[Answer]] = {}
     for answer in ready:
         by_address.setdefault(answer.to_address, []).append(answer)
@@ -128,6 +132,8 @@ def mark_sent(session: Session, ids: tuple[int, ...], now: datetime, *, digest: 
         answer.sent_at = now if digest is None or place == 0 else None
         session.add(answer)
         session.add(_event(answer, SENT, f"{answer.kind} handed over for {answer.to_address}", now))
+        if answer.sequence > 1:
+            _clear_undeliverable(session, answer.trace_id, now)
     if digest is not None:
         to_address = session.get_one(Answer, ids[0]).to_address
         open_alarms = select(Alarm).where(
@@ -154,13 +160,36 @@ def mark_undeliverable(session: Session, ids: tuple[int, ...], now: datetime, er
         answer.state, answer.error = UNDELIVERABLE, error[:1000]
         session.add(answer)
         session.add(_event(answer, UNDELIVERABLE, f"{answer.kind} for {answer.to_address}: {error}"[:1000], now))
-        delivery = session.get_one(Delivery, answer.trace_id)
-        session.add(
-            Alarm(
-                connection_id=delivery.connection_id, kind="ANSWER_UNDELIVERABLE", subject=answer.trace_id,
-                message=f"the {answer.kind} of {answer.trace_id} cannot be delivered: {error}"[:1000], raised_at=now,
-            )
-        )  # fmt: skip
+        message = f"the {answer.kind} of {answer.trace_id} cannot be delivered: {error}"[:1000]
+        alarm = session.exec(_undeliverable(answer.trace_id)).first()
+        if alarm is None:
+            connection = session.get_one(Delivery, answer.trace_id).connection_id
+            alarm = Alarm(
+                connection_id=connection, kind="ANSWER_UNDELIVERABLE", subject=answer.trace_id, message="",
+                raised_at=now,
+            )  # fmt: skip
+        alarm.message = message
+        session.add(alarm)
+
+
+def _undeliverable(trace_id: str) -> Any:
+    return select(Alarm).where(
+        Alarm.kind == "ANSWER_UNDELIVERABLE", Alarm.subject == trace_id, col(Alarm.cleared_at).is_(None)
+    )
+
+
+def _clear_undeliverable(session: Session, trace_id: str, now: datetime) -> None:
+    """Clear the alarm once the latest answer of each kind is no longer refused: a resend has reached its reader."""
+    latest = {
+        answer.kind: answer.state
+        for answer in session.exec(
+            select(Answer).where(Answer.trace_id == trace_id).order_by(col(Answer.sequence))
+        )
+    }  # fmt: skip
+    if UNDELIVERABLE not in latest.values():
+        for alarm in session.exec(_undeliverable(trace_id)):
+            alarm.cleared_at = now
+            session.add(alarm)
 
 
 def next_due_at(session: Session) -> datetime | None:

@@ -41,3 +41,20 @@ def delivery_belongs_to(session: Session, trace_id: str, upload: str) -> bool:
     parent = session.get(Delivery, trace_id)
     child = session.get_one(Upload, upload)
     return parent is not None and parent.connection_id == child.connection_id
+
+
+def queue_again(session: Session, upload_id: str, attempt: int, again: int, now: datetime, enqueue: Enqueue) -> None:
+    """Hand over the job of an attempt anew, whose former job was lost or stopped."""
+    upload = session.get_one(Upload, upload_id)
+    connection = session.get_one(Connection, upload.connection_id)
+    connection.sequence += 1
+    session.add(connection)
+    subject = f"{upload_id}#{attempt}"
+    status = session.get_one(Attempt, (upload_id, attempt)).status
+    why = "its job was lost and is handed over anew"
+    session.add(Event(trace_id=upload.trace_id, subject=subject, before=status, after=status, why=why, at=now))
+    session.flush()
+    enqueue(
+        session, upload=upload_id, attempt=attempt, connection_id=upload.connection_id,
+        sequence=connection.sequence, again=again,
+    )  # fmt: skip

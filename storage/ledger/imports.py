@@ -49,11 +49,13 @@ class Patience:
 
 
 def begin(
-    session: Session, upload_id: str, number: int, now: datetime, patience: Patience, domain: str
-) -> Order | None:
+    session: Session, upload_id: str, number: int, now: datetime, patience: Patience, domain: str, *,
+    first: bool = True,
+) -> Order | None:  # fmt: skip
     """Begin an attempt, or go on with it after a crash; None when nothing is left to do.
 
-    An attempt that was cancelled, or tried too often, is aborted here and answered.
+    An attempt that was cancelled, or tried too often, is aborted here and answered. ``first``: this process begins it
+    for the first time.
     """
     attempt = session.get_one(Attempt, (upload_id, number))
     if attempt.status in ENDED:
@@ -68,7 +70,7 @@ def begin(
     if attempt.status == ImportStatus.QUEUED:
         _move(session, attempt, upload, ImportStatus.IN_PROGRESS, "", now)
         attempt.started_at = now
-    attempt.tries += 1
+    attempt.tries += first
     session.add(attempt)
     if upload.blob is None:
         _abort(session, attempt, upload, "Its original is no longer kept.", now, domain)

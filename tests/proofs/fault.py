@@ -1,9 +1,9 @@
 """P3: the k-th write, sync, creation, rename or deletion of one delivery fails, for every k.
 
-strace fails the call (``inject``) while one mail is delivered and answered. It counts by call and thread: with k the
-k-th such call of each thread fails, so that for k = 1, 2, … every call of every thread fails once. Calls that sockets
-and logs share with the disk (``write``, ``openat``, ``unlink``) are scoped to the paths of the next stored files; the
-service is started with countable ids instead of random ones so that those paths are known, nothing else is changed.
+strace fails the call (``inject``) while one mail is delivered and answered. It counts calls by thread, so the service
+is started with a single thread for its file work: the k-th call is then the k-th of the delivery, or of the ledger's
+writer. Calls that sockets and logs share with the disk (``write``, ``openat``, ``unlink``) are scoped to the paths of
+the next stored files; countable ids instead of random ones make them known. Nothing else is changed.
 
 What is proven: each k ends in "refused for now" (4xx) with nothing kept, or in 250 and one import; the same mail sent
 again without the fault ends in exactly one import and one set of answers.
@@ -14,7 +14,6 @@ ended without an answer), ``died`` (the service ended), which must be 0. ``left 
 row, which the sweep removes after a day.
 """
 
-import contextlib
 import smtplib
 import sys
 import time
@@ -28,17 +27,20 @@ from tests.proofs.gate import Gate, open_gate, wait_until
 from tests.proofs.kill import send
 from tests.proofs.mails import Sent, compose
 from tests.proofs.strace import attached
-from tests.proofs.tally import Tally, outbox, rows, wait_and_count
+from tests.proofs.tally import Tally, outbox, rows, settled, wait_and_count
 
 _BAD = ("refused but kept", "refused for good", "no word", "died")
 _AHEAD = 48  # ids that one delivery will not get past
 _LIFE = 1_000_000  # ids to a life of the service
 _ANSWERED = 1.5  # seconds for the answers while the fault is on
 _PATIENCE = 240.0  # an answer that could not be handed over is tried again after a minute or two
-_COUNTABLE = """
+_SERVICE = """
 import itertools, os, secrets
 ids = itertools.count(int(os.environ["PROOF_IDS_FROM"]))
 secrets.token_hex = lambda size=32: format(next(ids), f"0{2 * size}x")
+import mailgate.app
+assert mailgate.app._THREADS > 0
+mailgate.app._THREADS = 1
 from mailgate.cli import main
 main()
 """
@@ -92,7 +94,7 @@ class Faulted:
             f"{name}: " + ", ".join(f"{end} {number}" for end, number in sorted(ends.items()))
             for name, ends in self.by_series.items()
         )
-        return f"faults {sum(ends['k'] for ends in self.by_series.values())}, {told}, {self.tally} ({self.seconds:.0f} s) [{series}]"
+        return f"faults {self.ends['k']}, {told}, {self.tally} ({self.seconds:.0f} s) [{series}]"
 
 
 class FaultRun:
@@ -114,6 +116,7 @@ class FaultRun:
         """Let the k-th call fail for k = 1, 2, … until there is no such call, or ``most`` is reached."""
         ends = self.by_series.setdefault(series.name, Counter())
         for k in range(1, min(most, series.most) + 1):
+            wait_until(lambda: settled(self._gate, self.sent), _ANSWERED)  # no fault for what came before
             left_over = len(self._left_over())
             one = compose("fault", next(self._numbers), rows=7000 if series.large else 5)
             end, injected = self._deliver_with_fault(series, k, one)
@@ -194,13 +197,12 @@ class FaultRun:
 def fail_every_call(series: Sequence[Series] = ALL, *, most: int = 1000) -> Faulted:
     """Let every k-th call of every series fail."""
     began = time.monotonic()
-    with open_gate(command=(sys.executable, "-c", _COUNTABLE)) as gate:
+    with open_gate(command=(sys.executable, "-c", _SERVICE)) as gate:
         run = FaultRun(gate)
         run.start()
         warm_up = compose("fault", 99999)
         run.sent.append(warm_up)
         run._insist(warm_up)  # the first delivery of a life starts threads and folders
-        with contextlib.suppress(KeyboardInterrupt):
-            for one in series:
-                run.suffer(one, most)
+        for one in series:
+            run.suffer(one, most)
         return run.result(began)

@@ -86,7 +86,7 @@ def kill_under_script(mails: int, kills: int, seed: int) -> Killed:
         live_and_die(gate, sent, kills, random.Random(seed), clients.offer)
         acknowledged = clients.finish()
         tally = wait_and_count(gate, sent, acknowledged, seconds=_PATIENCE)
-        assert len(acknowledged) == len(sent), "a client never heard 250"
+        assert len(acknowledged) == len(sent), f"a client never heard 250 (seed {seed})"
         return Killed(
             tally=tally, kills=kills, again=_again(gate), bounced=clients.refused, seed=seed,
             seconds=time.monotonic() - began,
@@ -106,7 +106,7 @@ def live_and_die(
             time.sleep(rng.uniform(0, _START_UP))
         else:
             gate.start()
-            offers.append(threading.Thread(target=offer, args=(share,)))
+            offers.append(threading.Thread(target=offer, args=(share,), daemon=True))
             offers[-1].start()
             time.sleep(rng.uniform(0, rng.choice(_LIVES)))
         gate.kill()
@@ -123,14 +123,15 @@ def _again(gate: Gate) -> int:
 class Clients:
     """Clients that send each mail until they hear 250."""
 
-    def __init__(self, port: int, seed: int) -> None:
+    def __init__(self, port: int, seed: int, *, clients: int = _CLIENTS) -> None:
         self._port = port
         self._todo: SimpleQueue[Sent] = SimpleQueue()
         self._no_more = threading.Event()
         self._acknowledged: dict[str, str] = {}
         self.refused = 0  #: mails answered for good with anything but 250
         self._threads = [
-            threading.Thread(target=self._work, args=(random.Random(f"{seed} {number}"),)) for number in range(_CLIENTS)
+            threading.Thread(target=self._work, args=(random.Random(f"{seed} {number}"),), daemon=True)
+            for number in range(clients)
         ]
         for thread in self._threads:
             thread.start()
@@ -139,6 +140,11 @@ class Clients:
         """Give them mails to send."""
         for one in some:
             self._todo.put(one)
+
+    @property
+    def acknowledged(self) -> int:
+        """Count the mails answered 250 so far."""
+        return len(self._acknowledged)
 
     def finish(self) -> dict[str, str]:
         """Return when every mail was answered 250: the trace id of the answer, by file name."""

@@ -29,7 +29,12 @@ class Call:
     text: str  #: its arguments as strace prints them
     began: int
     ended: int
-    worked: bool
+    result: int
+
+    @property
+    def worked(self) -> bool:
+        """Tell whether it did what it was called for."""
+        return self.result >= 0
 
 
 def read_calls(lines: Iterable[str]) -> list[Call]:
@@ -56,14 +61,17 @@ def _call(thread: str, name: str, text: str, began: int, ended: int, result: str
     found = pattern.search(text)
     return Call(
         thread=thread, name=name, path=found["path"] if found else "", text=text, began=began, ended=ended,
-        worked=int(result) >= 0,
+        result=int(result),
     )  # fmt: skip
 
 
 @contextmanager
-def attached(pid: int, out: Path, *, trace: str, more: Sequence[str] = ()) -> Iterator[None]:
-    """Trace every thread of a process to a file; the process goes on untouched afterwards."""
-    words = ["strace", "-f", "-y", "-s", "64", "-o", str(out), "-e", f"trace={trace}", *more, "-p", str(pid)]
+def attached(pid: int, out: Path, *, trace: str, more: Sequence[str] = (), text: int = 64) -> Iterator[None]:
+    """Trace every thread of a process to a file; the process goes on untouched afterwards.
+
+    ``text``: so many bytes of each argument are shown.
+    """
+    words = ["strace", "-f", "-y", "-s", str(text), "-o", str(out), "-e", f"trace={trace}", *more, "-p", str(pid)]
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as program:
         assert program.stderr is not None
         said = program.stderr.readline()  # "Process N attached", once every thread is

@@ -7,7 +7,9 @@ from tests.proofs.needs import need
 
 
 def _seed() -> int:
-    return random.randrange(1_000_000)
+    seed = random.randrange(1_000_000)
+    print("seed", seed)  # shown when the test fails
+    return seed
 
 
 def test_no_file_is_lost_or_doubled_when_postfix_sends_and_mailgate_is_killed() -> None:

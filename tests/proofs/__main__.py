@@ -1,0 +1,93 @@
+"""The proofs: programs that break mailgate while it works, count what came of it, and print figures.
+
+``python -m tests.proofs`` runs the long forms one after the other, a line of figures each, and exits 1 when one of
+them is bad. What is proven and what each figure means stands at the head of the module of that proof.
+"""
+
+import argparse
+import os
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from tests.proofs.fault import fail_every_call
+from tests.proofs.kill import kill_under_postfix, kill_under_script
+from tests.proofs.needs import missing
+from tests.proofs.order import trace_deliveries
+from tests.proofs.power import cut_power
+from tests.proofs.storm import weather
+
+
+class Figures(Protocol):
+    """What a proof came to; its text is one line."""
+
+    @property
+    def good(self) -> bool:
+        """Tell whether the promise held."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proof:
+    """One proof in its long form."""
+
+    key: str
+    title: str
+    programs: tuple[str, ...]
+    run: Callable[[], Figures]
+
+
+def _proofs(sizes: argparse.Namespace) -> tuple[Proof, ...]:
+    return (
+        Proof(
+            key="p1", title="P1 kill, under postfix", programs=("postfix", "postqueue"),
+            run=lambda: kill_under_postfix(sizes.mails, sizes.kills, sizes.seed),
+        ),
+        Proof(
+            key="p1", title="P1 kill, under a script", programs=(),
+            run=lambda: kill_under_script(sizes.mails, sizes.kills, sizes.seed),
+        ),
+        Proof(key="p2", title="P2 power", programs=("strace",), run=lambda: cut_power(sizes.cuts, sizes.seed)),
+        Proof(key="p3", title="P3 fault", programs=("strace",), run=lambda: fail_every_call(most=sizes.faults)),
+        Proof(
+            key="p3", title="P3 fault, under load", programs=("strace",),
+            run=lambda: weather(sizes.storm, sizes.seed),
+        ),
+        Proof(key="p4", title="P4 order", programs=("strace",), run=lambda: trace_deliveries(sizes.deliveries)),
+    )  # fmt: skip
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs", description="Prove what mailgate promises.")
+    parser.add_argument("--only", action="append", choices=("p1", "p2", "p3", "p4"), help="this one; may be repeated")
+    parser.add_argument("--mails", type=int, default=200, help="of P1")
+    parser.add_argument("--kills", type=int, default=60, help="of P1")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the random moments")
+    parser.add_argument("--cuts", type=int, default=20, help="of P2 at a 250, and as many in between")
+    parser.add_argument("--faults", type=int, default=1000, help="of P3, at most so many of a kind")
+    parser.add_argument("--storm", type=int, default=60, help="of P3 under load, mails to a storm")
+    parser.add_argument("--deliveries", type=int, default=20, help="of P4")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run what is asked for; gives the exit code."""
+    sizes = _arguments()
+    good = True
+    for proof in _proofs(sizes):
+        if sizes.only and proof.key not in sizes.only:
+            continue
+        gone = missing(*proof.programs)
+        if gone:
+            print(f"{proof.title}: not run, missing {', '.join(gone)}", flush=True)
+            good = good and os.environ.get("CI") != "true"
+            continue
+        figures = proof.run()
+        print(f"{proof.title}: {'good' if figures.good else 'BAD'}: {figures}", flush=True)
+        good = good and figures.good
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

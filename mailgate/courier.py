@@ -75,7 +75,7 @@ class RelayCourier:
                 await client.sendmail(relay.envelope_from, [reply.to_address], reply.message)
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _failure(max(one.code for one in error.recipients), str(error.recipients[0].message)) from error
-        except (aiosmtplib.SMTPAuthenticationError, aiosmtplib.SMTPConnectError) as error:
+        except (aiosmtplib.SMTPAuthenticationError, aiosmtplib.SMTPConnectError, aiosmtplib.SMTPHeloError) as error:
             raise TemporaryError(f"the relay does not let us in: {error}") from error
         except aiosmtplib.SMTPResponseException as error:
             raise _failure(error.code, error.message) from error

@@ -4,7 +4,7 @@ What lives here: the examinations. Each returns findings and changes nothing (th
 which is deleted again).
 """
 
-import os
+import fcntl
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _ports(settings: Settings) -> Iterator[Finding]:
     wanted = [("smtp.port", settings.smtp.port), ("smtp.tls_port", settings.smtp.tls_port)]
-    running = _service_pid(settings) is not None
+    running = _is_served(settings)
     for name, port in wanted:
         if not port or running:
             continue
@@ -100,6 +100,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
     except NotReady as error:
         yield Finding(subject="database", finding=str(error), fix="run `mailgate migrate`")
         return
+    except sa.exc.DatabaseError as error:
+        yield Finding(
+            subject="database", finding=f"the database file cannot be read: {error.orig}",
+            fix="stop the service, restore a backup",
+        )  # fmt: skip
+        return
     engine = make_engine(database_url(settings.database_path))
     with engine.connect() as connection:
         if connection.execute(sa.text("PRAGMA quick_check(1)")).scalar() != "ok":
@@ -110,6 +116,8 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _blob_store(settings: Settings) -> Iterator[Finding]:
+    if not settings.data_dir.is_dir():
+        return  # _disk says so; trying would make it
     try:
         blobs = DiskBlobs(settings.blob_dir)
         writer = blobs.create(datetime.now(UTC))
@@ -177,13 +185,16 @@ def _easy_to_guess(address: str) -> bool:
     return len(ending) < 10
 
 
-def _service_pid(settings: Settings) -> int | None:
+def _is_served(settings: Settings) -> bool:
+    """Tell whether a service holds its lock; the number in the file may be another process's by now."""
     try:
-        pid = int((settings.data_dir / "service.lock").read_text())
-        os.kill(pid, 0)
-    except (OSError, ValueError):
-        return None
-    return pid
+        with (settings.data_dir / "service.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 _ALARM_FIXES = {

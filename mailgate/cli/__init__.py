@@ -27,6 +27,7 @@ app.add_typer(files.data_types, name="data-type", help="The data types: columns,
 
 
 _CONFIG = Path("mailgate.toml")
+_NO_SUCH_PLACE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 
 def _version(wanted: bool) -> None:
@@ -73,6 +74,9 @@ def main() -> None:
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         code = 0
+    except OSError as error:
+        print(f"mailgate: {error}", file=sys.stderr)
+        code = EXIT_USAGE if isinstance(error, _NO_SUCH_PLACE) else EXIT_SERVER
     except UsageError as error:
         error.show()
         code = EXIT_USAGE

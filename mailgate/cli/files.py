@@ -38,28 +38,31 @@ def check(
 ) -> None:
     """Parse a file offline with the same parser as an import; exit 1 when a row or the file is refused."""
     from mailgate.settings import Limits
-    from models.result import Identity, result_object
+    from models.codes import Code
+    from models.result import Identity, Summary, result_object
     from models.states import ImportStatus
     from parsing import Options, parse
 
     data_type = _data_type(type_)
-    if accepted is not None and accepted.suffix.lower() not in {".csv", ".parquet"}:
-        raise Stop(EXIT_USAGE, "--accepted takes a name that ends in .parquet or .csv")
+    if accepted is not None:
+        check_accepted_name(accepted)
     if not file.is_file():
         raise Stop(EXIT_MISSING, f"there is no file {file}")
     limits, started = Limits(), now()
     if file.stat().st_size > limits.max_file_bytes:
-        raise Stop(EXIT_REFUSED, f"FILE_TOO_LARGE: {file} has more than {limits.max_file_bytes:,} bytes")
-    options = Options(
-        max_rows=limits.max_rows, warn_rows=limits.warn_rows, max_entries=limits.max_error_entries, now=started
-    )
-    report = parse(file, data_type, options)
-    summary = report.summary
-    if errors is not None and summary.entries:
-        with errors.open("wb") as out:
-            report.write_errors(out, "")
-    if accepted is not None:
-        report.write_accepted(accepted)
+        message = f"The file {file.name} is larger than {limits.max_file_bytes:,} bytes, the most we take."
+        summary = Summary(status=ImportStatus.REJECTED, code=Code.FILE_TOO_LARGE, message=message)
+    else:
+        options = Options(
+            max_rows=limits.max_rows, warn_rows=limits.warn_rows, max_entries=limits.max_error_entries, now=started
+        )
+        report = parse(file, data_type, options)
+        summary = report.summary
+        if errors is not None and summary.entries:
+            with errors.open("wb") as out:
+                report.write_errors(out, "")
+        if accepted is not None:
+            report.write_accepted(accepted)
     with file.open("rb") as source:
         digest = hashlib.file_digest(source, "sha256").hexdigest()
     identity = Identity(
@@ -73,6 +76,12 @@ def check(
         _print_result(result, errors)
     if summary.status is not ImportStatus.COMPLETED:
         raise Stop(EXIT_REFUSED)
+
+
+def check_accepted_name(path: Path) -> None:
+    """Refuse a file of accepted rows whose name does not say which format it has."""
+    if path.suffix not in {".csv", ".parquet"}:
+        raise Stop(EXIT_USAGE, f"accepted rows go to a name that ends in .parquet or .csv, not to {path.name}")
 
 
 def match(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from mailgate.cli.files import check_accepted_name
 from mailgate.cli.state import (
     EXIT_MISSING,
     EXIT_REFUSED,
@@ -108,6 +109,8 @@ def download(
     from imports.letters import receipt_text
     from storage.ledger.history import attempt_object, get_upload
 
+    if kind == "accepted" and out is not None:
+        check_accepted_name(out)
     with house() as rooms:
         upload_id = _one_upload(rooms, which)
         found = rooms.ledger.read_now(get_upload, upload_id)
@@ -258,11 +261,11 @@ def _moment(text: str | None) -> datetime | None:
     try:
         age: timedelta = parse_duration(text)
         return now() - age
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Stop(EXIT_USAGE, "--since takes a time such as 2026-11-21T08:00, or an age such as 2h or 7d") from None
 
 

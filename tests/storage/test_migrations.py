@@ -1,0 +1,58 @@
+"""The schema: made by migrations alone, and the same as the tables say."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from models.tables import Account
+from storage.engine import database_url, make_engine
+from storage.migrate import alembic_config, is_current, migrate
+from tests.storage.support import Store
+
+
+def test_the_migrations_make_what_the_tables_say(store: Store) -> None:
+    with store.ledger.engine.connect() as connection:
+        command.check(alembic_config(connection))  # raises where autogenerate finds a difference
+
+
+def test_the_history_of_migrations_has_one_end(store: Store) -> None:
+    with store.ledger.engine.connect() as connection:
+        script = ScriptDirectory.from_config(alembic_config(connection))
+        assert len(script.get_heads()) == 1
+        assert MigrationContext.configure(connection).get_current_heads() == tuple(script.get_heads())
+
+
+def test_migrating_again_changes_nothing(store: Store) -> None:
+    store.connect()
+    url = database_url(store.settings.database_path)
+    engine = make_engine(url)
+
+    def schema() -> list[tuple[str, ...]]:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql("SELECT name, sql FROM sqlite_master ORDER BY 1")]
+
+    before = schema()
+    migrate(engine, url)
+    migrate(engine, url)
+    assert schema() == before
+    engine.dispose()
+    assert [account.name for account in store.all(Account)] == ["acme"]
+
+
+def test_the_jobs_tables_stand_in_the_same_file(store: Store) -> None:
+    names = sa.inspect(store.ledger.engine).get_table_names()
+    assert {"delivery", "upload", "attempt", "event", "workflow_status"} <= set(names)
+
+
+def test_is_current(tmp_path: Path, store: Store) -> None:
+    assert is_current(store.ledger.engine)
+    empty = make_engine(database_url(tmp_path / "empty.sqlite3"))
+    assert not is_current(empty)
+    empty.dispose()
+    store.ledger.write_now(
+        lambda session: session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = 'other'")
+    )
+    assert not is_current(store.ledger.engine)

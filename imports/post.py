@@ -36,6 +36,7 @@ log = get_logger("post")
 _AT_ONCE = 8
 _ALARM_LOOK = timedelta(seconds=10)
 _GIVE_UP = timedelta(days=1)
+_TRIES_OF_A_DAY = 10
 
 
 def retry_delay(tries: int) -> timedelta:
@@ -95,11 +96,16 @@ class Post:
             await self._ledger.write(answers.note_overflow, address, now)
         places = asyncio.Semaphore(_AT_ONCE)
 
-        async def hand_over(one: Due) -> None:
-            async with places:
-                await self._hand_over(one)
+        by_address: dict[str, list[Due]] = {}
+        for one in due:
+            by_address.setdefault(one.to_address, []).append(one)
 
-        ended = await asyncio.gather(*(hand_over(one) for one in due), return_exceptions=True)
+        async def hand_over(of_one_address: list[Due]) -> None:
+            async with places:
+                for one in of_one_address:  # in their order: a receipt before its result
+                    await self._hand_over(one)
+
+        ended = await asyncio.gather(*map(hand_over, by_address.values()), return_exceptions=True)
         for outcome in ended:  # only when all have ended: none may be handed over beside itself by the next round
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -159,10 +165,10 @@ class Post:
     async def _postpone(self, one: Due, facts: list[AnswerFacts], error: str) -> None:
         now = self._clock()
         oldest = min(fact.answer.created_at for fact in facts)
-        if now - oldest > _GIVE_UP:
+        tries = max(fact.answer.tries for fact in facts)
+        if now - oldest > _GIVE_UP and tries >= _TRIES_OF_A_DAY:  # a service that was down has not tried for a day
             await self._ledger.write(answers.mark_undeliverable, one.answers, now, f"given up after a day: {error}")
             return
-        tries = max(fact.answer.tries for fact in facts)
         await self._ledger.write(answers.postpone, one.answers, now + retry_delay(tries), error)
         log.warning("answer postponed", trace_id=facts[0].answer.trace_id, tries=tries + 1, reason=error[:300])
 

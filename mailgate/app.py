@@ -62,7 +62,11 @@ def open_house(settings: Settings) -> Iterator[House]:
         raise NotReady(f"there is no database at {settings.database_path}: run `mailgate init`")
     url = database_url(settings.database_path)
     engine, job_engine = make_engine(url), make_job_engine(url)
-    if not is_current(engine):
+    try:
+        current = is_current(engine)
+    except sa.exc.DatabaseError as error:
+        raise NotReady(f"the database at {settings.database_path} cannot be read: {error.orig}") from None
+    if not current:
         raise NotReady("the database has another schema than this version needs: run `mailgate migrate`")
     house = House(settings, engine, job_engine, Ledger(engine), DiskBlobs(settings.blob_dir), JobQueue(job_engine))
     try:

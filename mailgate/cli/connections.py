@@ -134,7 +134,9 @@ def resume(
             if ref is None:
                 raise Stop(EXIT_MISSING, f"there is no connection {name!r}")
             since = now() - timedelta(days=rooms.settings.limits.duplicate_days)
-            released = rooms.ledger.write_now(release_held, ref.id, now(), rooms.jobs, duplicates_since=since)
+            released = rooms.ledger.write_now(
+                release_held, ref.id, now(), rooms.jobs, duplicates_since=since, domain=rooms.settings.domain
+            )
     if state.json:
         print_json({"connection": name, "released": released})
     say(f"{name} is active." + (f" {len(released)} held files are queued." if import_held else ""))

@@ -29,6 +29,14 @@ def owe_result(session: Session, trace_id: str, now: datetime, domain: str) -> b
     return True
 
 
+def owe_receipt_again(session: Session, trace_id: str, now: datetime, domain: str) -> None:
+    """Owe a further receipt of a delivery whose verdict has changed."""
+    address = return_address(session, session.get_one(Delivery, trace_id).connection_id)
+    if address:
+        sequence = next_sequence(session, trace_id, RECEIPT)
+        session.add(_answer(trace_id, RECEIPT, sequence, address, now, domain, []))
+
+
 def owe_partial_result(session: Session, trace_id: str, now: datetime, domain: str) -> list[str]:
     """Owe the result of what has ended, naming what is missing; returns the uploads that are missing."""
     ended, missing = _ended_and_missing(session, trace_id)

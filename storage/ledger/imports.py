@@ -15,7 +15,7 @@ from models.connection import Rule
 from models.states import ENDED, ImportStatus, UploadStatus, Verdict, check_move
 from models.tables import Alarm, Attempt, Connection, ConnectionVersion, Delivery, Event, Upload
 from storage.jobs import Enqueue
-from storage.ledger.answers import last_attempt, owe_result
+from storage.ledger.answers import last_attempt, owe_receipt_again, owe_result
 from storage.ledger.contents import firsts_of_contents
 from storage.ledger.deliveries import queue_attempt
 
@@ -182,9 +182,18 @@ def replay(session: Session, upload_id: str, now: datetime, enqueue: Enqueue, *,
 
 
 def release_held(
-    session: Session, connection_id: int, now: datetime, enqueue: Enqueue, *, duplicates_since: datetime
+    session: Session,
+    connection_id: int,
+    now: datetime,
+    enqueue: Enqueue,
+    *,
+    duplicates_since: datetime,
+    domain: str,
 ) -> list[str]:
-    """Import what was held while a connection was paused, oldest first; returns the uploads now queued."""
+    """Import what was held while a connection was paused, oldest first; returns the uploads now queued.
+
+    Their senders, who were told of the pause, get a further receipt that says what became of their file.
+    """
     held = session.exec(
         select(Upload)
         .where(Upload.connection_id == connection_id, Upload.status == UploadStatus.HELD)
@@ -217,6 +226,7 @@ def release_held(
         judged[upload.trace_id] = Verdict.ACCEPTED
     for trace_id, verdict in judged.items():
         _judge_again(session, trace_id, verdict, now)
+        owe_receipt_again(session, trace_id, now, domain)
     return released
 
 

@@ -433,7 +433,12 @@ def release(store: Store, days: int = 30) -> list[str]:
 
     since = store.clock() - timedelta(days=days)
     return store.ledger.write_now(
-        imports.release_held, store.ref().id, store.clock(), store.queue, duplicates_since=since
+        imports.release_held,
+        store.ref().id,
+        store.clock(),
+        store.queue,
+        duplicates_since=since,
+        domain="intake.localhost",
     )
 
 

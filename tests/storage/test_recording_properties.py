@@ -160,7 +160,14 @@ def step_on(store: Store, step: tuple[Any, ...]) -> None:
             ref = store.ref(name)
             store.set_state(ref, ConnectionState.ACTIVE)
             since = store.clock() - LONG_AGO
-            store.ledger.write_now(imports.release_held, ref.id, store.clock(), store.queue, duplicates_since=since)
+            store.ledger.write_now(
+                imports.release_held,
+                ref.id,
+                store.clock(),
+                store.queue,
+                duplicates_since=since,
+                domain="intake.localhost",
+            )
         case ("wait", days):
             store.clock.forward(days=days)
         case _:
@@ -217,8 +224,11 @@ def check_chain(moves: list[tuple[str | None, str]], now: str, table: Any) -> No
 
 def check_answers(store: Store, seen: Seen) -> None:
     answers = store.all(Answer)
-    receipts = Counter(a.trace_id for a in answers if a.kind == "receipt")
+    receipts = Counter(a.trace_id for a in answers if a.kind == "receipt" and a.sequence == 1)
     assert receipts == Counter(trace for trace, owed in seen.receipts.items() if owed)
+    again = Counter(a.trace_id for a in answers if a.kind == "receipt" and a.sequence > 1)
+    released = {e.trace_id for e in store.all(Event) if e.subject == e.trace_id and e.why == "released after a pause"}
+    assert again == Counter(released)  # told of the pause before, and now of what became of it
     told = Counter(name for a in answers if a.kind == "result" for name in a.uploads)
     assert all(count == 1 for count in told.values())
     last = {a.upload_id: a for a in sorted(store.all(Attempt), key=lambda a: a.number)}

@@ -29,6 +29,7 @@ _WORDS = {
     "rejected": "rejected",
     "aborted": "aborted",
 }
+_DRY_RUN = "We have your file. This is a dry run: it will be checked, nothing is applied; the result follows by mail."
 _HEADLINES = {
     "accepted": "We have your file. It is stored safely and will be imported; the result follows by mail.",
     "duplicate": "We have had this file before. It is NOT imported again.",
@@ -86,11 +87,10 @@ def receipt_letter(delivery: Delivery, uploads: Sequence[Upload], connection: Co
         _receipt_file(name, receipt_text(delivery, upload, connection, contact))
         for name, upload in zip(names, uploads, strict=True)
     ] or [_receipt_file(delivery.trace_id, receipt_text(delivery, None, connection, contact))]
-    paragraphs = [_HEADLINES.get(delivery.verdict, f"Status: {delivery.verdict}.")]
+    dry = delivery.dry_run and delivery.verdict == "accepted"
+    paragraphs = [_DRY_RUN if dry else _HEADLINES.get(delivery.verdict, f"Status: {delivery.verdict}.")]
     if delivery.code:
         paragraphs.append(_explained(delivery.code, delivery.message))
-    if delivery.dry_run and delivery.verdict == "accepted":
-        paragraphs.append("This is a dry run: the file is checked, and nothing is applied.")
     table = [("File", "Bytes", "Status", "Why")]
     table.extend(
         (upload.file_name, "" if upload.size is None else f"{upload.size:,}", _spoken(upload.status), upload.message)
@@ -128,7 +128,7 @@ def result_letter(
     worst = next((status for status in _WORST if status in statuses), "in_progress")
     paragraphs = [_headline(outcomes)] if outcomes else []
     if delivery.dry_run:
-        paragraphs.insert(0, "This was a dry run: nothing was applied, and the counts say what would have been.")
+        paragraphs = ["This was a dry run: nothing was applied, and the counts say what would have been."]
     if missing:
         listed = ", ".join(upload.file_name for upload in uploads if upload.id in set(missing))
         paragraphs.append(f"Still being imported, the result follows: {listed}. Our operators have been told.")
@@ -236,7 +236,9 @@ def compose(letter: Letter, posting: Posting) -> bytes:
 def _told(outcome: Outcome, *, several: bool) -> list[str]:
     result, told = outcome.result, []
     name = f"{outcome.upload.file_name}: " if several else ""
-    if result["code"]:
+    if result["status"] == "aborted":
+        told.append(f"{name}{result['message']} The file is kept, and our operators can import it again.")
+    elif result["code"]:
         told.append(name + _explained(str(result["code"]), str(result["message"])))
     elif result["message"]:
         told.append(name + str(result["message"]))

@@ -140,7 +140,7 @@ def _bring(
 ) -> tuple[list[NewFile], list[BlobWriter], Fault | None]:
     """Decode every attachment that counts; a fault of one that would have been accepted rejects the delivery."""
     if judgement.verdict is Verdict.REJECTED:
-        return [_file(part) for part in judgement.counted], [], None
+        return [_refused(part, judgement) for part in judgement.counted], [], None
     would_take = judgement.verdict is Verdict.ACCEPTED or judgement.code is Code.CONNECTION_PAUSED
     writers: list[BlobWriter] = []
     try:
@@ -167,7 +167,8 @@ def _decode_all(
             files.append(_file(part, writer))
             continue
         _forget(blobs, [writers.pop()])
-        files.append(_file(part, fault=found))
+        # Where the delivery is ignored anyway, why it is stays the reason; its damaged bytes are only not kept.
+        files.append(_file(part, fault=None if judgement.code else found))
         fault = fault or found
     return files, fault
 
@@ -199,6 +200,15 @@ def _file(judged: JudgedPart, writer: BlobWriter | None = None, fault: Fault | N
         code=fault.code if fault else judged.code,
         message=fault.message if fault else judged.message,
     )
+
+
+def _refused(judged: JudgedPart, judgement: Judgement) -> NewFile:
+    """Name a file of a rejected delivery; a reason of its own counts only where it is the delivery's."""
+    own = judged.code is judgement.code
+    return NewFile(
+        name=judged.name, other_names=judged.other_names, code=judged.code if own else None,
+        message=judged.message if own else "",
+    )  # fmt: skip
 
 
 def _without_bytes(file: NewFile) -> NewFile:

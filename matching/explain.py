@@ -4,8 +4,8 @@ What lives here: the same decision as for a mail, told name by name. It asks ``m
 of its own, except that temporary names wait at the doors where programs use them.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from matching.judge import judge_attachments
 from matching.names import is_temporary, normal_name, printable
@@ -37,10 +37,19 @@ class Explanation:
     names: tuple[NameExplained, ...] = ()
 
 
-def explain(names: Sequence[str], rules: Iterable[Rule]) -> tuple[Explanation, ...]:
-    """Judge the names as the attachments of one mail, for each connection in the order given."""
+def explain(names: Sequence[str], rules: Iterable[Rule], paused: Collection[str] = ()) -> tuple[Explanation, ...]:
+    """Judge the names as the attachments of one mail, for each connection in the order given.
+
+    ``paused``: names of the connections that hold what they would take.
+    """
     message = Message(parts=tuple(_attachment(number, name) for number, name in enumerate(names, 1)))
-    return tuple(_explain_one(message, rule) for rule in rules)
+    explained = (_explain_one(message, rule) for rule in rules)
+    return tuple(_held(one) if one.would_take and one.connection in paused else one for one in explained)
+
+
+def _held(one: Explanation) -> Explanation:
+    message = "The connection is paused: the files would be held."
+    return replace(one, would_take=False, code=Code.CONNECTION_PAUSED, message=message)
 
 
 def _attachment(number: int, name: str) -> Part:

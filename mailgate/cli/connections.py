@@ -57,16 +57,17 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
             if password := passwords.get(rule.credential.casefold()):
                 entry["password"] = password
             printed.append(entry)
+    told = {entry.get("password") for entry in printed}
+    for name, password in provisioned.passwords.items():  # whose connections are in another file, or come later
+        if password not in told:
+            username = usernames.get(name.casefold())
+            printed.append({"connection": None, "credential": name, "username": username, "password": password})
     if state.json:
         print_json(printed)
         return
     for entry in printed:
         print_fields([(key, value) for key, value in entry.items()])
         print()
-    told = {entry.get("password") for entry in printed}
-    for name, password in provisioned.passwords.items():
-        if password not in told:
-            print_fields([("credential", name), ("password", password)])
     if provisioned.passwords:
         say("Passwords are shown this once; only their hash is kept.")
 
@@ -114,6 +115,8 @@ def show(name: Name) -> None:
 def pause(name: Name) -> None:
     """Pause a connection: its files are held, and their senders are told."""
     _set_state(name, "paused")
+    if state.json:
+        print_json({"connection": name, "state": "paused"})
     say(f"{name} is paused: what would be taken is held until `mailgate connection resume {name} --import-held`.")
 
 
@@ -146,6 +149,8 @@ def resume(
 def delete(name: Name) -> None:
     """Delete a connection: its address takes no more mail and is never given out again; its history stays."""
     _set_state(name, "deleted")
+    if state.json:
+        print_json({"connection": name, "state": "deleted"})
     say(f"{name} is deleted; its history stays.")
 
 

@@ -93,12 +93,14 @@ def match(
     from storage.ledger.connections import list_all
 
     with house() as rooms:
-        rules = [row.ref.rule for row in rooms.ledger.read_now(list_all)]
+        rows = rooms.ledger.read_now(list_all)
+    rules = [row.ref.rule for row in rows]
+    paused = {row.ref.rule.name for row in rows if row.ref.state == "paused"}
     if connection is not None:
         rules = [rule for rule in rules if rule.name.casefold() == connection.casefold()]
         if not rules:
             raise Stop(EXIT_MISSING, f"there is no connection {connection!r}")
-    explained = explain_match(names, rules)
+    explained = explain_match(names, rules, paused)
     if state.json:
         print_json([
             {"connection": one.connection, "would_take": one.would_take, "code": one.code, "message": one.message,

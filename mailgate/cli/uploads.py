@@ -38,10 +38,17 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
 ) -> None:
     """List what arrived and what became of it, newest first."""
+    from models.states import ImportStatus, UploadStatus, Verdict
+    from storage.ledger.connections import name_is_known
     from storage.ledger.history import Wanted, list_uploads
 
+    known = {str(word) for kind in (UploadStatus, Verdict, ImportStatus) for word in kind}
+    if status is not None and status not in known:
+        raise Stop(EXIT_USAGE, f"there is no status {status!r}; there are {', '.join(sorted(known))}")
     wanted = Wanted(status=status, since=_moment(since), connection=connection, limit=limit)
     with house() as rooms:
+        if connection is not None and not rooms.ledger.read_now(name_is_known, connection):
+            raise Stop(EXIT_MISSING, f"there is no connection {connection!r}")
         rows = rooms.ledger.read_now(list_uploads, wanted)
     if state.json:
         print_json(rows)

@@ -59,6 +59,12 @@ def by_name(session: Session, name: str) -> ConnectionRef | None:
     return None if row is None else _ref(*row)
 
 
+def name_is_known(session: Session, name: str) -> bool:
+    """Tell whether a connection has, or had before it was deleted, this name in any case."""
+    names = session.exec(select(Connection.name))
+    return name.casefold() in {one.casefold() for one in names}
+
+
 def list_all(session: Session) -> list[ConnectionRow]:
     """List every connection that is not deleted, by name."""
     statement = (

@@ -39,7 +39,10 @@ def list_uploads(session: Session, wanted: Wanted) -> list[dict[str, Any]]:
     if wanted.since is not None:
         statement = statement.where(Delivery.received_at >= wanted.since)
     if wanted.connection is not None:
-        statement = statement.where(Connection.name_key == wanted.connection.casefold())
+        names = {
+            name for name in session.exec(select(Connection.name)) if name.casefold() == wanted.connection.casefold()
+        }
+        statement = statement.where(col(Connection.name).in_(names))  # deleted ones too: their history stays
     if wanted.status is not None:
         statement = statement.where(
             (col(Upload.status) == wanted.status)
@@ -171,7 +174,7 @@ def _object(session: Session, delivery: Delivery, connection: Connection, upload
         "door": delivery.door,
         "file_name": upload.file_name if upload else None,
         "bytes": upload.size if upload else None,
-        "sha256": upload.sha256 if upload else None,
+        "sha256": (upload.sha256 or None) if upload else None,
         "received_at": _time(delivery.received_at),
         "delivery_verdict": delivery.verdict,
         "status": upload.status

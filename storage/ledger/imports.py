@@ -176,7 +176,10 @@ def replay(session: Session, upload_id: str, now: datetime, enqueue: Enqueue, *,
         raise NotReplayable("an import of it is still under way")
     delivery = session.get_one(Delivery, upload.trace_id)
     if upload.status == UploadStatus.DUPLICATE:
-        _move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, "replayed on an operator's word", now)
+        upload.code, upload.message = None, ""
+        _move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, _REPLAYED, now)
+        if delivery.verdict != Verdict.ACCEPTED:
+            _judge_again(session, delivery.trace_id, Verdict.ACCEPTED, _REPLAYED, now)
     version = delivery.version if with_rule_of_then else connection.version
     return queue_attempt(session, connection, upload, version, now, enqueue, replay=True)
 
@@ -225,26 +228,27 @@ def release_held(
         released.append(upload.id)
         judged[upload.trace_id] = Verdict.ACCEPTED
     for trace_id, verdict in judged.items():
-        _judge_again(session, trace_id, verdict, now)
+        _judge_again(session, trace_id, verdict, _RELEASED, now)
         owe_receipt_again(session, trace_id, now, domain)
     return released
 
 
 _RELEASED = "released after a pause"
+_REPLAYED = "replayed on an operator's word"
 
 
-def _judge_again(session: Session, trace_id: str, verdict: Verdict, now: datetime) -> None:
-    """Give a delivery that was held its verdict; it is a duplicate only if all its files are."""
+def _judge_again(session: Session, trace_id: str, verdict: Verdict, why: str, now: datetime) -> None:
+    """Give a delivery that was held or replayed its verdict; it is a duplicate only if all its files are."""
     delivery = session.get_one(Delivery, trace_id)
     before = delivery.verdict
-    delivery.verdict, delivery.code, delivery.message = verdict, None, _RELEASED
+    delivery.verdict, delivery.code, delivery.message = verdict, None, why
     if verdict is Verdict.DUPLICATE:
         delivery.code = Code.DUPLICATE_FILE
         delivery.duplicate_of = session.exec(
             select(Upload.duplicate_of).where(Upload.trace_id == trace_id).order_by(col(Upload.part))
         ).first()
     session.add(delivery)
-    session.add(Event(trace_id=trace_id, subject=trace_id, before=before, after=verdict, why=_RELEASED, at=now))
+    session.add(Event(trace_id=trace_id, subject=trace_id, before=before, after=verdict, why=why, at=now))
 
 
 def _move(session: Session, attempt: Attempt, upload: Upload, after: ImportStatus, why: str, now: datetime) -> None:

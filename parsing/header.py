@@ -150,9 +150,9 @@ def _refuse_missing(columns: tuple[Column, ...], data_type: DataType) -> None:
     missing = [field.name for field in data_type.fields if field.constraints.required and field.name not in have]
     sentences = [f"The column {name} is missing{_instead(name, unknown)}" for name in missing]
     sentences += [
-        f"One of the columns {', '.join(rule.fields)} is needed, and none is there."
+        f"One of the columns {rule.words} is needed, and none is there."
         for rule in data_type.rules
-        if isinstance(rule, AnyOf) and not have.intersection(rule.fields)
+        if isinstance(rule, AnyOf) and not any(have.issuperset(group) for group in rule.groups)
     ]
     if not sentences:
         return

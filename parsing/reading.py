@@ -12,7 +12,7 @@ import polars as pl
 
 from models.codes import Code
 from models.data_type import DataType
-from parsing.between import apart, keys_of, plain_prints, repeated, together_column
+from parsing.between import Repeat, apart, keys_of, plain_prints, repeated, together_column
 from parsing.checks import Check, checks_of
 from parsing.email_list import ListKind, two_columns
 from parsing.encoding import refuse
@@ -158,7 +158,7 @@ class Reading:
         if self._keys:
             prints = np.zeros(size, np.uint64)
             if frame.height:
-                prints[where] = self._keys.prints(frame)
+                prints[where] = self._keys.prints(frame.select(self._keys.expressions()))
             self._prints.append(prints)
         if self._together:
             runs = np.zeros(size, np.uint64)
@@ -171,7 +171,7 @@ class Reading:
             self._judge_apart(apart(np.concatenate(self._runs)), self._together)
         if self._prints and self._keys:
             found = list(repeated(np.concatenate(self._prints), self.rows.compared, self._keys))
-            self._judge_repeated(sorted(found))
+            self._judge_repeated(sorted(found, key=lambda repeat: repeat.index))
 
     def _judge_apart(self, found: npt.NDArray[np.int64], column: Column) -> None:
         self.findings.count(Code.ORDER_NOT_TOGETHER, ERROR, len(found))
@@ -182,21 +182,27 @@ class Reading:
             for i in found[: self.options.max_entries].tolist()
         )
 
-    def _judge_repeated(self, found: list[tuple[int, int, bool]]) -> None:
+    def _judge_repeated(self, found: list[Repeat]) -> None:
         state, rows = self.rows.state, self.rows
-        for number, (index, first, same) in enumerate(found):
-            severity = WARNING if same else ERROR
+        for number, repeat in enumerate(found):
+            severity = WARNING if repeat.same else ERROR
             self.findings.count(Code.DUPLICATE_ROW, severity, 1)
-            if not same:
-                state[index] = BAD
-            elif state[index] == GOOD:
-                state[index] = SAME
-            if number < self.options.max_entries and self._keys:
-                names, values = self._keys.of(rows.compared(index))
-                what = "is the same as" if same else f"has the key ({', '.join(names)}) of"
-                message = f"This row {what} row {rows.row(first)}; keep one of them"
-                value = ", ".join(values)[:MAX_VALUE]
-                entry = Entry(index, _LAST + 1, ", ".join(names), value, severity, Code.DUPLICATE_ROW, message)
+            if not repeat.same:
+                state[repeat.index] = BAD
+            elif state[repeat.index] == GOOD:
+                state[repeat.index] = SAME
+            if number < self.options.max_entries:
+                what = "is the same as" if repeat.same else f"has the key ({repeat.names}) of"
+                message = f"This row {what} row {rows.row(repeat.first)}; keep one of them"
+                entry = Entry(
+                    repeat.index,
+                    _LAST + 1,
+                    repeat.names,
+                    repeat.value[:MAX_VALUE],
+                    severity,
+                    Code.DUPLICATE_ROW,
+                    message,
+                )
                 self.findings.keep([entry])
 
     def _value(self, index: int, column: int) -> str:

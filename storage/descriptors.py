@@ -7,7 +7,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
-from models.data_type import DataType, data_type_from_descriptor
+from models.data_type import DataType
+from models.descriptor import data_type_from_descriptor
 
 
 def load_data_types() -> dict[str, DataType]:

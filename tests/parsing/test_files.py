@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.data_type import data_type_from_descriptor
+from models.descriptor import data_type_from_descriptor
 from parsing import encoding, sample_csv, sample_jsonl
 from parsing.source import Source
 from tests.parsing.parsing_helpers import TYPES, errors_of, free_type, parsed, said
@@ -202,6 +202,16 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"name": "x", "fields": [{"name": "a"}], "samples": [{"b": 1}]}, "A sample row names"),
     ({"name": "x", "fields": [{"name": "a"}], "header_case": "any"}, "header_case of the data type x"),
     ({"name": "x", "fields": [{"name": "a"}], "colour": "red"}, "unknown key colour"),
+    ({"name": "x", "fields": [{"name": "a", "constraints": {"maxLength": "9"}}]}, "maxLength of the field a"),
+    ({"name": "x", "fields": [{"name": "a", "constraints": {"required": 1}}]}, "required of the field a"),
+    ({"name": "x", "fields": [{"name": "a", "constraints": {"minimum": "0"}}]}, "minimum of the field a"),
+    ({"name": "x", "fields": [{"name": "a", "constraints": {"enum": []}}]}, "enum of the field a is empty"),
+    ({"name": "x", "fields": [{"name": "a", "constraints": {"pattern": "(?=a)"}}]}, "must not look around"),
+    ({"name": "x", "fields": [{"name": "a", "constraints": {"pattern": r"(a)\1"}}]}, "must not look around"),
+    ({"name": "x", "fields": [{"name": "a", "constraints": []}]}, "constraints of the field a must be an object"),
+    ({"name": "x", "fields": [{"name": "a"}], "naturalKeys": [["*"], ["a"]]}, "must be the last one"),
+    ({"name": "x", "fields": [{"name": "a"}], "families": {}}, "families of the data type x"),
+    ({"name": "x", "fields": [{"name": "a"}], "samples": [{"a": []}]}, "objects of single values"),
 ]
 
 

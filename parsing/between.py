@@ -106,12 +106,16 @@ def together_column(columns: dict[str, Column], data_type: DataType) -> Column |
     return None
 
 
-def plain_prints(frame: pl.DataFrame, column: Column, usable: npt.NDArray[np.bool_]) -> Prints:
-    """Give a fingerprint of one column's values, 0 where they are empty or not usable."""
+def together_expressions(column: Column) -> list[pl.Expr]:
+    """Give what ``plain_prints`` needs to know of each row."""
     cell = pl.col(column_name(column.index))
-    seen = frame.select(print=cell.hash(), filled=cell.str.strip_chars() != "")
-    found = np.maximum(seen["print"].to_numpy(), 1)
-    return np.where(usable & seen["filled"].to_numpy(), found, np.uint64(0))
+    return [cell.hash().alias("run"), (cell.str.strip_chars() != "").alias("has run")]
+
+
+def plain_prints(seen: pl.DataFrame, usable: npt.NDArray[np.bool_]) -> Prints:
+    """Give a fingerprint of the value in the column of ``together``, 0 where it is empty or not usable."""
+    found = np.maximum(seen["run"].to_numpy(), 1)
+    return np.where(usable & seen["has run"].to_numpy(), found, np.uint64(0))
 
 
 @dataclass(frozen=True, slots=True)

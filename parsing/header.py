@@ -4,6 +4,7 @@ What lives here: decisions on the first record alone.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -17,6 +18,7 @@ from parsing.source import Source
 DELIMITERS = (",", ";", "\t", "|")
 NAMED = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
+Names = Mapping[str, str]  #: their column's name → ours
 MAX_NAME = 100  #: characters of a column's name that are compared and shown
 MAX_WARNINGS = 50  #: unknown columns that are named one by one
 
@@ -48,12 +50,13 @@ class Header:
     warnings: tuple[Warning_, ...] = ()
 
 
-def first_record(source: Source, start: int, data_type: DataType) -> tuple[Record, str, int]:
+def first_record(source: Source, start: int, data_type: DataType, theirs: Names) -> tuple[Record, str, int]:
     """Give the first record that is not blank, its delimiter and how many blank lines stand before it."""
     blank = 0
     while start < source.size and source.line_end(start) == start:
         start, blank = source.behind_line_end(start), blank + 1
-    known = {_folded(name, data_type) for f in data_type.fields for name in (f.name, *f.aliases)} | set(ERROR_COLUMNS)
+    known = {_folded(name, data_type) for f in data_type.fields for name in (f.name, *f.aliases)}
+    known |= set(ERROR_COLUMNS) | {_folded(name, data_type) for name in theirs}
     best: tuple[tuple[int, bool, int], Record, str] | None = None
     for delimiter in DELIMITERS:
         record = read_record(source, start, delimiter, 0, MAX_LINE)
@@ -74,9 +77,9 @@ def _fault(code: Code, message: str) -> PermanentError:
     return PermanentError(Fault(code=code, message=message))
 
 
-def read_header(source: Source, start: int, data_type: DataType) -> Header:
+def read_header(source: Source, start: int, data_type: DataType, theirs: Names) -> Header:
     """Read and judge the header; raise PermanentError where the file cannot be read with it."""
-    record, delimiter, blank = first_record(source, start, data_type)
+    record, delimiter, blank = first_record(source, start, data_type, theirs)
     if record.flags & (TOO_LARGE | BLANK):
         raise _fault(Code.HEADER_INVALID, f"The header line is longer than {MAX_LINE} bytes.")
     raw = bytes(source.data[record.start : record.end])
@@ -88,7 +91,8 @@ def read_header(source: Source, start: int, data_type: DataType) -> Header:
     offset = len(ERROR_COLUMNS) if mended else 0
     names = tuple(cell.strip() for cell in cells[offset:])
     columns = tuple(
-        Column(index=offset + i, name=name, field=find_field(name, data_type)) for i, name in enumerate(names)
+        Column(index=offset + i, name=name, field=find_field(our_name(name, data_type, theirs), data_type))
+        for i, name in enumerate(names)
     )
     warnings = [
         Warning_(
@@ -102,7 +106,7 @@ def read_header(source: Source, start: int, data_type: DataType) -> Header:
     _refuse_duplicates(columns)
     _refuse_missing(columns, data_type)
     if data_type.unknown_columns == "warn":
-        warnings += _unknown_columns(columns, data_type)
+        warnings += unknown_columns(columns, data_type)
     return Header(
         after=record.after,
         first_row=blank + 2,
@@ -119,6 +123,12 @@ def read_header(source: Source, start: int, data_type: DataType) -> Header:
 def is_mended(cells: list[str]) -> bool:
     """Tell whether a header begins with the columns of an errors file."""
     return tuple(cell.strip() for cell in cells[: len(ERROR_COLUMNS)]) == ERROR_COLUMNS
+
+
+def our_name(name: str, data_type: DataType, theirs: Names) -> str:
+    """Give the name that a connection's ``columns`` put in place of one of the header, else the name itself."""
+    folded = {_folded(known, data_type): ours for known, ours in theirs.items()}
+    return folded.get(_folded(name, data_type), name)
 
 
 def find_field(name: str, data_type: DataType) -> Field | None:
@@ -184,7 +194,8 @@ def near(name: str, candidates: list[str]) -> str | None:
     return folded[close[0]] if close else None
 
 
-def _unknown_columns(columns: tuple[Column, ...], data_type: DataType) -> list[Warning_]:
+def unknown_columns(columns: tuple[Column, ...], data_type: DataType) -> list[Warning_]:
+    """Warn of the columns that the data type does not know, the first ones by name."""
     unknown = [column for column in columns if column.field is None]
     warnings = [_unknown(column, columns, data_type) for column in unknown[:MAX_WARNINGS]]
     if len(unknown) > MAX_WARNINGS:

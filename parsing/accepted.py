@@ -52,7 +52,7 @@ def _write_csv(path: Path, schema: dict[str, pl.String], parts: Iterator[pl.Data
     with path.open("wb") as out:
         empty.write_csv(out, include_header=True)
         for part in parts:
-            part.select(written(pl.col(name)).alias(name) for name in part.columns).write_csv(out, include_header=False)
+            written(part).write_csv(out, include_header=False)
 
 
 def _write_parquet(path: Path, schema: dict[str, pl.String], parts: Iterator[pl.DataFrame]) -> None:

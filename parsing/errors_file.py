@@ -17,7 +17,7 @@ from parsing.rows import Rows
 from parsing.values import column_name
 
 STATUS = "400"  #: every code of a row is the sender's fault
-RISKY = r"^[=+\-@\t\r]"
+RISKY = ("=", "+", "-", "@", "\t", "\r")
 NUMBER = r"^[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?$"
 SLICE = 100_000  #: records read at once for their original columns
 
@@ -27,30 +27,41 @@ def hint_for(code: Code) -> str:
     return CATALOGUE[code].mend
 
 
-def written(cell: pl.Expr) -> pl.Expr:
+def written(frame: pl.DataFrame) -> pl.DataFrame:
     """Guard cells that a spreadsheet would calculate unless they are numbers, and leave empty ones without quotes."""
-    risky = cell.str.contains(RISKY) & ~cell.str.contains(NUMBER)
-    return pl.when(cell == "").then(None).when(risky).then("'" + cell).otherwise(cell)
+    if not frame.width:
+        return frame
+    first = frame.select(pl.all().str.slice(0, 1).is_in(RISKY).any())
+    risky = [name for name, some in zip(frame.columns, first.row(0), strict=True) if some]
+    guarded = [
+        pl.when(pl.col(name).str.slice(0, 1).is_in(RISKY) & ~pl.col(name).str.contains(NUMBER))
+        .then("'" + pl.col(name))
+        .otherwise(pl.col(name))
+        .alias(name)
+        for name in risky
+    ]
+    return frame.with_columns(guarded).select(pl.when(pl.all() != "").then(pl.all()).name.keep())
 
 
 def write_errors(out: BinaryIO, trace_id: str, entries: pl.DataFrame, rows: Rows, names: list[tuple[int, str]]) -> None:
     """Write the errors CSV in UTF-8 with CRLF; ``names`` are the original columns with their index."""
-    table = _with_place(entries, trace_id, rows)
-    first = _first_errors(entries)
-    original = _originals(rows, entries["record"].to_numpy()[first], [index for index, _ in names])
-    blank = pl.repeat(None, entries.height, dtype=pl.String, eager=True)
-    columns = [pl.Series(column, table[column]) for column in ERROR_COLUMNS]
-    header = pl.Series(list(ERROR_COLUMNS) + [name for _, name in names], dtype=pl.String)
-    line = pl.DataFrame({"name": header}).select(written(pl.col("name"))).to_series().to_list()
-    for number, (index, _) in enumerate(names):
-        cells = original[column_name(index)].gather(_places(first, entries.height)) if len(first) else blank
-        columns.append(cells.alias(f"original {number}"))
-    body = pl.DataFrame(columns[: len(ERROR_COLUMNS)]).with_columns(columns[len(ERROR_COLUMNS) :])
-    body = body.with_columns(written(pl.col(name)).alias(name) for name in body.columns)
+    title = [*ERROR_COLUMNS, *(name for _, name in names)]
+    line = written(pl.DataFrame({"name": title}, schema={"name": pl.String})).to_series().to_list()
     pl.DataFrame([line], schema=[str(i) for i in range(len(line))], orient="row").write_csv(
         out, include_header=False, line_terminator="\r\n"
     )
-    body.write_csv(out, include_header=False, line_terminator="\r\n")
+    if not entries.height:
+        return
+    first = _first_errors(entries)
+    original = _originals(rows, entries["record"].to_numpy()[first], [index for index, _ in names])
+    beside = original.drop("record").select(pl.all().gather(_places(first, entries.height)))
+    table = _with_place(entries, trace_id, rows)
+    body = (
+        pl.concat([table, beside], how="horizontal")
+        if len(first)
+        else table.with_columns(pl.lit(None, dtype=pl.String).alias(column_name(index)) for index, _ in names)
+    )
+    written(body).write_csv(out, include_header=False, line_terminator="\r\n")
 
 
 def _with_place(entries: pl.DataFrame, trace_id: str, rows: Rows) -> pl.DataFrame:

@@ -43,9 +43,9 @@ class Part:
 
 
 class Wanted(Protocol):
-    """Tell which of some columns are looked at."""
+    """Tell which of some columns are looked at, more of them where a spreadsheet may have left its traces."""
 
-    def __call__(self, columns: tuple[Column, ...], /) -> list[int]:
+    def __call__(self, columns: tuple[Column, ...], damaged: bool, /) -> list[int]:
         """Give their indexes."""
 
 

@@ -90,10 +90,8 @@ def read_header(source: Source, start: int, data_type: DataType, theirs: Names) 
     mended = is_mended(cells)
     offset = len(ERROR_COLUMNS) if mended else 0
     names = tuple(cell.strip() for cell in cells[offset:])
-    columns = tuple(
-        Column(index=offset + i, name=name, field=find_field(our_name(name, data_type, theirs), data_type))
-        for i, name in enumerate(names)
-    )
+    known = FieldNames(data_type, theirs)
+    columns = tuple(Column(index=offset + i, name=name, field=known.find(name)) for i, name in enumerate(names))
     warnings = [
         Warning_(
             code=Code.HEADER_SPACE,
@@ -125,22 +123,24 @@ def is_mended(cells: list[str]) -> bool:
     return tuple(cell.strip() for cell in cells[: len(ERROR_COLUMNS)]) == ERROR_COLUMNS
 
 
-def our_name(name: str, data_type: DataType, theirs: Names) -> str:
-    """Give the name that a connection's ``columns`` put in place of one of the header, else the name itself."""
-    folded = {_folded(known, data_type): ours for known, ours in theirs.items()}
-    return folded.get(_folded(name, data_type), name)
+class FieldNames:
+    """Find the field that a name in a file means."""
 
+    def __init__(self, data_type: DataType, theirs: Names) -> None:
+        self._data_type = data_type
+        self._theirs = {_folded(known, data_type): ours for known, ours in theirs.items()}
+        self._fields = {_folded(name, data_type): f for f in data_type.fields for name in (f.name, *f.aliases)}
 
-def find_field(name: str, data_type: DataType) -> Field | None:
-    """Give the field a header name means, None where the data type does not know it."""
-    folded = _folded(name, data_type)
-    for field in data_type.fields:
-        if folded in (_folded(known, data_type) for known in (field.name, *field.aliases)):
-            return field
-    for family in data_type.families:
-        if len(name) > len(family.prefix) and folded.startswith(_folded(family.prefix, data_type)):
-            return family.field(family.prefix + name[len(family.prefix) :])
-    return None
+    def find(self, name: str) -> Field | None:
+        """Give the field a name means, None where the data type does not know it."""
+        name = self._theirs.get(_folded(name, self._data_type), name)
+        folded = _folded(name, self._data_type)
+        if folded in self._fields:
+            return self._fields[folded]
+        for family in self._data_type.families:
+            if len(name) > len(family.prefix) and folded.startswith(_folded(family.prefix, self._data_type)):
+                return family.field(family.prefix + name[len(family.prefix) :])
+        return None
 
 
 def _refuse_duplicates(columns: tuple[Column, ...]) -> None:

@@ -8,7 +8,7 @@ import threading
 from models.codes import Code
 from models.data_type import AnyOf, DataType
 from parsing.encoding import refuse
-from parsing.header import Column, Names, find_field, our_name
+from parsing.header import Column, FieldNames, Names
 from parsing.json_line import Nested, Value
 
 MAX_NAMES = 10_000  #: different names in one file
@@ -18,7 +18,7 @@ class JsonColumns:
     """Know the columns met so far; safe to use from several threads."""
 
     def __init__(self, data_type: DataType, theirs: Names) -> None:
-        self._data_type, self._theirs = data_type, theirs
+        self._data_type, self._names = data_type, FieldNames(data_type, theirs)
         self._lock = threading.Lock()
         self.all: tuple[Column, ...] = ()
         self.index: dict[str, int | None] = {}  #: of each name met; None for one the data type does not know
@@ -51,7 +51,7 @@ class JsonColumns:
         return self.index[name]
 
     def _add(self, name: str) -> int | None:
-        field = find_field(our_name(name, self._data_type, self._theirs), self._data_type)
+        field = self._names.find(name)
         if field is None:
             return None
         if field.name not in self._by_field:

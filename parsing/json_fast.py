@@ -117,26 +117,24 @@ def _measure(tree: Node, at: At, style: Style, *, nulls: bool) -> tuple[pl.Expr,
 
     With ``nulls`` every value that is not there is taken to be written as null, else to be left out.
     """
-    size, pairs, deeper = pl.lit(0, pl.Int64), pl.lit(0, pl.Int64), pl.lit(0, pl.Int64)
+    sizes, pairs, deeper = [], [], [pl.lit(0, pl.Int64)]
     for name in tree.leaves:
         cell = at(name)
-        there = cell.is_not_null().cast(pl.Int64)
+        there = pl.lit(1, pl.Int64) if nulls else cell.is_not_null().cast(pl.Int64)
         quotes = 2 * (tree.prefix + name in style.quoted)
-        if nulls:
-            size += (cell.str.len_bytes().cast(pl.Int64) + quotes).fill_null(4) + _named(name, style)
-            pairs += 1
-        else:
-            size += cell.str.len_bytes().cast(pl.Int64).fill_null(0) + there * (_named(name, style) + quotes)
-            pairs += there
+        length = (cell.str.len_bytes().cast(pl.Int64) + quotes).fill_null(4 if nulls else 0)
+        sizes.append(length + there * _named(name, style))
+        pairs.append(there)
     for name, node in tree.nodes.items():
         cell = at(name)
         inner, names = _measure(node, cell.struct.field, style, nulls=nulls)
         there = cell.is_not_null().cast(pl.Int64)
-        size += there * (inner + _named(name, style))
-        deeper += there * names
-        pairs += there
-    commas = pl.when(pairs > 0).then((pairs - 1) * (1 + style.after_comma)).otherwise(0)
-    return size + commas + 2, pairs + deeper
+        sizes.append(there * (inner + _named(name, style)))
+        deeper.append(there * names)
+        pairs.append(there)
+    count = pl.sum_horizontal(pairs) if pairs else pl.lit(0, pl.Int64)
+    commas = pl.when(count > 0).then((count - 1) * (1 + style.after_comma)).otherwise(0)
+    return pl.sum_horizontal([*sizes, commas]) + 2, count + pl.sum_horizontal(deeper)
 
 
 def _named(name: str, style: Style) -> int:
@@ -151,12 +149,12 @@ def _texts(tree: Node, style: Style) -> pl.Expr:
 
 def _odd(tree: Node, style: Style) -> pl.Expr:
     """Tell where a value may be a list, an object or a number that the reader rounds."""
-    odd = pl.lit(value=False)
+    odd = [pl.lit(value=False)]
     for name, cell in _leaves(tree, pl.col):
-        odd |= (cell.str.starts_with("[") | cell.str.starts_with("{")).fill_null(value=False)
+        odd.append((cell.str.starts_with("[") | cell.str.starts_with("{")).fill_null(value=False))
         if name not in style.quoted:
-            odd |= (cell.str.len_bytes() > EXACT_DIGITS).fill_null(value=False)
-    return odd
+            odd.append((cell.str.len_bytes() > EXACT_DIGITS).fill_null(value=False))
+    return pl.any_horizontal(odd)
 
 
 def _nulls(view: npt.NDArray[np.uint8], ends: Ints) -> Ints:

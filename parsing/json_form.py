@@ -102,7 +102,7 @@ class JsonForm:
         """Read columns of some sound lines again."""
         from parsing.findings import Findings
 
-        frame, _ = self._frame(records, sound, lambda _: wanted, Exact(self, records, 0, Findings(0)))
+        frame, _ = self._frame(records, sound, lambda *_: wanted, Exact(self, records, 0, Findings(0)))
         return frame
 
     def cells(self, raw: bytes) -> list[str]:
@@ -137,7 +137,7 @@ class JsonForm:
                 sure = sure & (count.to_series().to_numpy() < 2)
         rows, where = exact.read(which[~sure])
         exact.columns = self.columns
-        needed = wanted(exact.columns)
+        needed = wanted(exact.columns, True)
         parts = []
         if lines:
             chosen = lines.frame.filter(sure) if not sure.all() else lines.frame

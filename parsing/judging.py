@@ -77,10 +77,18 @@ class Demands:
 
     @cached_property
     def wanted(self) -> list[int]:
-        """Give the columns that something looks at; those with plain text are looked at only for damage."""
-        wanted = {check.index for check in self.watchful} | (self.keys.columns() if self.keys else set())
+        """Give the columns that something looks at."""
+        return self._wanted(self.plain)
+
+    @cached_property
+    def wanted_watchful(self) -> list[int]:
+        """Give the columns that something looks at where a spreadsheet may have left its traces."""
+        return self._wanted(self.watchful)
+
+    def _wanted(self, checks: list[Check]) -> list[int]:
+        wanted = {check.index for check in checks} | (self.keys.columns() if self.keys else set())
         names = {column_name(column.index): column.index for column in self.by_field.values()}
-        wanted |= {names[name] for check in self.watchful for name in check.mask.meta.root_names()}
+        wanted |= {names[name] for check in checks for name in check.mask.meta.root_names()}
         if self.together:
             wanted.add(self.together.index)
         return sorted(wanted)
@@ -103,8 +111,9 @@ class Judge:
             found = self._demands[len(columns)] = Demands(columns, self.data_type, self.options)
         return found
 
-    def _wanted(self, columns: tuple[Column, ...]) -> list[int]:
-        return self.demands(columns).wanted
+    def _wanted(self, columns: tuple[Column, ...], damaged: bool) -> list[int]:
+        demands = self.demands(columns)
+        return demands.wanted_watchful if damaged else demands.wanted
 
     @property
     def settled(self) -> bool:

@@ -13,7 +13,7 @@ from parsing.source import Source
 from parsing.structure import Records
 
 BLOCK = 4 << 20  #: bytes looked at in one step
-SPARSE = 64  #: below one word of eight bytes in so many bytes that is not ASCII, only those are looked at
+SPARSE = 8  #: up to one byte in so many that is not ASCII, only those are looked at
 
 
 class NotUtf8(Exception):
@@ -65,17 +65,11 @@ def _whole_characters(block: npt.NDArray[np.uint8]) -> int:
 
 def _sound(block: npt.NDArray[np.uint8]) -> bool:
     """Tell whether a block is UTF-8; False sends it to the decoder, which is slow where little is ASCII."""
-    whole = len(block) // 8 * 8
-    high = block[:whole].view(np.uint64) & np.uint64(0x8080808080808080)
-    words = np.flatnonzero(high)
-    if not len(words):
-        return bool((block[whole:] < 0x80).all())
-    if len(words) > len(block) // SPARSE:
-        return False
-    near = (words[:, None] * 8 + np.arange(8)).ravel()
-    near = np.concatenate([near, np.arange(whole, len(block))])
-    at = near[block[near] >= 0x80]
-    return _sequences_are_sound(block, at)
+    high = block.view(np.int8) < 0
+    if not high.any():
+        return True
+    at = np.flatnonzero(high)
+    return len(at) <= len(block) // SPARSE and _sequences_are_sound(block, at)
 
 
 def _sequences_are_sound(block: npt.NDArray[np.uint8], at: npt.NDArray[np.int64]) -> bool:

@@ -35,6 +35,15 @@ class Encoding:
     start: int  #: offset of the first byte behind the mark
 
 
+class NotDecodable(Exception):
+    """Say at which offset a file stops being in its encoding; ``read`` is what came before, as UTF-8."""
+
+    def __init__(self, offset: int, read: Source) -> None:
+        super().__init__(f"byte {offset} cannot be decoded")
+        self.offset = offset
+        self.read = read
+
+
 def refuse(code: Code, message: str) -> PermanentError:
     """Make the error that rejects the whole file."""
     return PermanentError(Fault(code=code, message=message))

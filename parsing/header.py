@@ -6,7 +6,6 @@ What lives here: decisions on the first record alone.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from models.codes import Code
 from models.data_type import AnyOf, DataType, Field
@@ -190,6 +189,8 @@ def near(name: str, candidates: list[str]) -> str | None:
         return None
     if name.casefold() in folded:
         return folded[name.casefold()]
+    from difflib import get_close_matches
+
     close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.8)
     return folded[close[0]] if close else None
 

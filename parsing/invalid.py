@@ -6,7 +6,7 @@ What lives here: the sentence. Finding the byte is done before.
 from models.codes import Code
 from models.data_type import DataType
 from models.faults import Fault, PermanentError
-from parsing.encoding import Encoding, likely_encoding
+from parsing.encoding import Encoding, NotDecodable, likely_encoding
 from parsing.header import Header, read_header
 from parsing.list_form import read_list_header
 from parsing.options import Options
@@ -14,7 +14,6 @@ from parsing.recognise import is_json
 from parsing.record import raw_cells
 from parsing.source import Source
 from parsing.structure import Scanner
-from parsing.transcode import NotDecodable
 from parsing.utf8 import NotUtf8
 
 _NEAR = 200  #: bytes on both sides that the likely encoding is told from

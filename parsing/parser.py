@@ -12,10 +12,9 @@ from models.faults import Fault, PermanentError
 from parsing.ahead import Ahead
 from parsing.csv_form import CsvForm
 from parsing.described import Described, describe
-from parsing.encoding import Encoding, encoding_of, known_encoding
+from parsing.encoding import Encoding, NotDecodable, encoding_of, known_encoding
 from parsing.form import Form
 from parsing.header import read_header
-from parsing.invalid import not_decodable, not_utf8
 from parsing.list_form import ListForm, read_list_header
 from parsing.options import Options
 from parsing.policy import check_policy
@@ -24,7 +23,6 @@ from parsing.record import MAX_LINE
 from parsing.report import Report, rejected, report_of
 from parsing.source import Source
 from parsing.structure import Records
-from parsing.transcode import NotDecodable, transcoded
 from parsing.utf8 import NotUtf8, check, checked
 
 DEPTH = 8  #: batches that the search for records may be ahead
@@ -42,15 +40,21 @@ def parse(path: Path, data_type: DataType, options: Options) -> Report:
         encoding = encoding_of(source, options.encoding)
         start = encoding.start
         if encoding.name != "utf-8":
+            from parsing.transcode import transcoded
+
             source, start = transcoded(source, encoding), 0
         form = _form(source, start, data_type, options)
         return _read(form, encoding, data_type, options)
     except PermanentError as error:
         fault = error.fault
     except NotDecodable as error:
+        from parsing.invalid import not_decodable
+
         assert encoding is not None
         fault = not_decodable(error, source, encoding, data_type, options)
     except NotUtf8 as error:
+        from parsing.invalid import not_utf8
+
         assert encoding is not None
         fault = not_utf8(error, source, encoding, data_type, options)
     return rejected(fault, encoding, _described(form, data_type) if form else None)

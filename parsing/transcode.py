@@ -6,19 +6,10 @@ What lives here: decoding and writing to a nameless file beside. Which encoding 
 import codecs
 import tempfile
 
-from parsing.encoding import Encoding
+from parsing.encoding import Encoding, NotDecodable
 from parsing.source import Source
 
 BLOCK = 1 << 20  #: bytes decoded at once
-
-
-class NotDecodable(Exception):
-    """Say at which offset a file stops being in its encoding; ``read`` is what came before, as UTF-8."""
-
-    def __init__(self, offset: int, read: Source) -> None:
-        super().__init__(f"byte {offset} cannot be decoded")
-        self.offset = offset
-        self.read = read
 
 
 def transcoded(source: Source, encoding: Encoding) -> Source:

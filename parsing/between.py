@@ -148,6 +148,8 @@ def repeated(prints: Prints, cells: Cells, keys: Keys) -> Iterator[Repeat]:
 def _groups(prints: Prints) -> Iterator[list[int]]:
     """Give the records whose fingerprint is not alone, group by group, each in order."""
     used = np.flatnonzero(prints)
+    if pl.Series(prints[used]).n_unique() == len(used):
+        return
     values = np.sort(prints[used])
     same = values[1:][values[1:] == values[:-1]]
     if not len(same):

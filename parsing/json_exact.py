@@ -48,6 +48,7 @@ class Exact:
         self.columns: tuple[Column, ...] = ()
         self.broken: list[int] = []
         self.cut_off = False
+        self.damaged = True  #: the lines may hold traces of a spreadsheet
 
     def read(self, which: Ints) -> tuple[list[dict[int, str]], Ints]:
         """Give the values of the lines that are sound, and which those are."""

@@ -72,6 +72,7 @@ class Lines:
 
     frame: pl.DataFrame
     sure: Bools
+    damaged: bool = True  #: a value may hold traces of a spreadsheet
 
 
 def read_lines(buffer: bytes, ends: Ints, tree: Node, style: Style) -> Lines | None:
@@ -84,23 +85,33 @@ def read_lines(buffer: bytes, ends: Ints, tree: Node, style: Style) -> Lines | N
         return None
     view = np.frombuffer(buffer, np.uint8)
     begins = np.concatenate(([0], ends[:-1] + 1))
+    nested = _opened(view) != len(ends)
     cells = [cell.alias(name) for name, cell in _leaves(tree, pl.col)]
     sizes, names = _measure(tree, pl.col, style, nulls=False)
-    measured = [sizes.alias("size"), names.alias("names"), _odd(tree, style).alias("odd"), _texts(tree, style)]
+    measured = [
+        sizes.alias("size"),
+        names.alias("names"),
+        _odd(tree, style, nested=nested).alias("odd"),
+        _texts(tree, style),
+    ]
     with_null = b"null" in buffer
     if with_null:
         sizes, names = _measure(tree, pl.col, style, nulls=True)
         measured += [sizes.alias("null size"), names.alias("null names")]
     seen = frame.select(*measured)
     extra, doubtful, escaped_quotes = _escapes(view, ends)
-    named, quotes = _names(view, ends)
     size = ends - begins - extra
-    sure = (seen["size"].to_numpy() == size) & (seen["names"].to_numpy() == named)
+    texts = seen["texts"].to_numpy()
+    sure = seen["size"].to_numpy() == size
+    if sure.all() and _all_named(view, int(seen["names"].sum()), int(texts.sum()), int(escaped_quotes.sum())):
+        return Lines(frame.select(cells), ~doubtful & ~seen["odd"].to_numpy())
+    named, quotes = _names(view, ends)
+    sure &= seen["names"].to_numpy() == named
     if with_null:
         missing = seen["null names"].to_numpy() - seen["names"].to_numpy()
         explicit = (seen["null size"].to_numpy() == size) & (seen["null names"].to_numpy() == named)
         sure |= explicit & (_nulls(view, ends) == missing)
-    sure &= 2 * (named + seen["texts"].to_numpy()) == quotes - escaped_quotes
+    sure &= 2 * (named + texts) == quotes - escaped_quotes
     return Lines(frame.select(cells), sure & ~doubtful & ~seen["odd"].to_numpy())
 
 
@@ -147,11 +158,12 @@ def _texts(tree: Node, style: Style) -> pl.Expr:
     return (pl.sum_horizontal(there) if there else pl.lit(0)).cast(pl.Int64).alias("texts")
 
 
-def _odd(tree: Node, style: Style) -> pl.Expr:
+def _odd(tree: Node, style: Style, *, nested: bool) -> pl.Expr:
     """Tell where a value may be a list, an object or a number that the reader rounds."""
     odd = [pl.lit(value=False)]
     for name, cell in _leaves(tree, pl.col):
-        odd.append((cell.str.starts_with("[") | cell.str.starts_with("{")).fill_null(value=False))
+        if nested:
+            odd.append((cell.str.starts_with("[") | cell.str.starts_with("{")).fill_null(value=False))
         if name not in style.quoted:
             odd.append((cell.str.len_bytes() > EXACT_DIGITS).fill_null(value=False))
     return pl.any_horizontal(odd)
@@ -164,6 +176,19 @@ def _nulls(view: npt.NDArray[np.uint8], ends: Ints) -> Ints:
         word &= view[step : len(view) - 4 + step] == letter
     at = np.flatnonzero(word) + 1
     return _per_line(at[(view[at - 1] == _COLON) | (view[at - 1] == 32)], ends)
+
+
+def _opened(view: npt.NDArray[np.uint8]) -> int:
+    """Count the brackets that open."""
+    return int(np.count_nonzero(view == ord("["))) + int(np.count_nonzero(view == ord("{")))
+
+
+def _all_named(view: npt.NDArray[np.uint8], names: int, texts: int, escaped: int) -> bool:
+    """Tell whether all lines together have as many names and quotes as their values, which none can have fewer of."""
+    quote = view == _QUOTE
+    if int(np.count_nonzero(quote)) - escaped != 2 * (names + texts):
+        return False
+    return int(np.count_nonzero(quote[:-1] & (view[1:] == _COLON))) == names
 
 
 def _names(view: npt.NDArray[np.uint8], ends: Ints) -> tuple[Ints, Ints]:
@@ -181,7 +206,8 @@ def _escapes(view: npt.NDArray[np.uint8], ends: Ints) -> tuple[Ints, Bools, Ints
 
     In the middle: which lines are unsure.
     """
-    at = np.flatnonzero(view == _BACKSLASH)
+    slash = view == _BACKSLASH
+    at = np.flatnonzero(slash) if slash.any() else np.empty(0, np.int64)
     none = np.zeros(len(ends), np.int64)
     if not len(at):
         return none, none > 0, none

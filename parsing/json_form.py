@@ -95,7 +95,7 @@ class JsonForm:
         state[exact.broken] = BROKEN
         return Part(
             frame=frame, where=where, state=state, blank=int(np.count_nonzero(blank)), columns=exact.columns,
-            cut_off=exact.cut_off, damaged=True,
+            cut_off=exact.cut_off, damaged=exact.damaged,
         )  # fmt: skip
 
     def pick(self, records: Records, sound: Bools, wanted: list[int]) -> "pl.DataFrame":
@@ -137,7 +137,10 @@ class JsonForm:
                 sure = sure & (count.to_series().to_numpy() < 2)
         rows, where = exact.read(which[~sure])
         exact.columns = self.columns
-        needed = wanted(exact.columns, True)
+        exact.damaged = lines is None or lines.damaged
+        needed = wanted(exact.columns, exact.damaged)
+        if not needed:  # a frame without columns has no rows
+            return pl.DataFrame(), np.sort(np.concatenate([which[sure], where]))
         parts = []
         if lines:
             chosen = lines.frame.filter(sure) if not sure.all() else lines.frame

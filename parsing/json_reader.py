@@ -3,6 +3,8 @@
 What lives here: the hand-over. What the reader's word is worth is decided in ``parsing.json_fast``.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 
@@ -30,7 +32,10 @@ def read_fast(source: Source, records: Records, which: Ints, tree: Node, style: 
         return None
     buffer, ends = _buffer(source, records, which)
     lines = read_lines(buffer, ends, tree, style)
-    return lines if lines is not None else _read_readable(buffer, ends, tree, style)
+    if lines is None:
+        lines = _read_readable(buffer, ends, tree, style)
+    traces = b"#" in buffer or b"\\u002" in buffer or (b"+" in buffer and b"E+" in buffer)
+    return replace(lines, damaged=traces) if lines else None
 
 
 def _buffer(source: Source, records: Records, which: Ints) -> tuple[bytes, Ints]:

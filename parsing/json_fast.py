@@ -94,10 +94,6 @@ def read_lines(buffer: bytes, ends: Ints, tree: Node, style: Style) -> Lines | N
         _odd(tree, style, nested=nested).alias("odd"),
         _texts(tree, style),
     ]
-    with_null = b"null" in buffer
-    if with_null:
-        sizes, names = _measure(tree, pl.col, style, nulls=True)
-        measured += [sizes.alias("null size"), names.alias("null names")]
     seen = frame.select(*measured)
     extra, doubtful, escaped_quotes = _escapes(view, ends)
     size = ends - begins - extra
@@ -107,9 +103,11 @@ def read_lines(buffer: bytes, ends: Ints, tree: Node, style: Style) -> Lines | N
         return Lines(frame.select(cells), ~doubtful & ~seen["odd"].to_numpy())
     named, quotes = _names(view, ends)
     sure &= seen["names"].to_numpy() == named
-    if with_null:
-        missing = seen["null names"].to_numpy() - seen["names"].to_numpy()
-        explicit = (seen["null size"].to_numpy() == size) & (seen["null names"].to_numpy() == named)
+    if b"null" in buffer:
+        sizes, names = _measure(tree, pl.col, style, nulls=True)
+        full = frame.select(sizes.alias("size"), names.alias("names"))
+        missing = full["names"].to_numpy() - seen["names"].to_numpy()
+        explicit = (full["size"].to_numpy() == size) & (full["names"].to_numpy() == named)
         sure |= explicit & (_nulls(view, ends) == missing)
     sure &= 2 * (named + texts) == quotes - escaped_quotes
     return Lines(frame.select(cells), sure & ~doubtful & ~seen["odd"].to_numpy())

@@ -26,6 +26,7 @@ class CsvForm:
     """Read a CSV file whose header is known."""
 
     folded = False
+    threads = 1  # its reader works on several cores; a second part would cost memory and win nothing
 
     def __init__(self, source: Source, header: Header) -> None:
         self.source, self.header = source, header

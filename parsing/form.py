@@ -56,6 +56,7 @@ class Form(Protocol):
     first_row: int  #: number of the first record's row
     first_line: int  #: and of its physical line
     folded: bool  #: values are compared trimmed and in lower case
+    threads: int  #: parts worth judging at once, beside what the reader of values does by itself
     parent: str | None  #: trace id of the file that a mended one mends
 
     @property

@@ -40,6 +40,7 @@ class JsonForm:
     """Read a JSON Lines file."""
 
     folded = False
+    threads = 2  # its reader works on one core
     first_row = 1
     first_line = 1
     parent: str | None = None

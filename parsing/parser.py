@@ -25,7 +25,7 @@ from parsing.source import Source
 from parsing.structure import Records
 from parsing.utf8 import NotUtf8, check, checked
 
-DEPTH = 8  #: batches that the search for records may be ahead
+DEPTH = 3  #: batches that the search for records may be ahead
 
 
 def parse(path: Path, data_type: DataType, options: Options) -> Report:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from parsing.ahead import Ahead
 
 BLANK_SHARE = 4  #: with its blank lines a file may have so many times the rows allowed
-THREADS = 2  #: parts judged at once
 _LAST = 1 << 24  #: findings between rows come behind all others of a row
 
 
@@ -48,7 +47,7 @@ class Reading:
         """Read the whole file; raise PermanentError where it is rejected."""
         real = 0
         try:
-            for judged in in_order(iter(batches), self._prepare, lambda: self._judge.settled, THREADS):
+            for judged in in_order(iter(batches), self._prepare, lambda: self._judge.settled, self.form.threads):
                 real += self._take(judged)
                 if real > self.options.max_rows or self.rows.count > BLANK_SHARE * self.options.max_rows:
                     message = f"The file has more than {self.options.max_rows} rows; split it into smaller files."

@@ -51,7 +51,7 @@ class Housekeeper:
                     await self._engine.forget_ended(self._clock() - _JOBS_KEPT)
             except (TemporaryError, OSError) as error:
                 log.warning("housekeeping waits", reason=str(error))
-            except Exception:
+            except Exception:  # noqa: BLE001 - the worker: the next round may fare better
                 log.exception("housekeeping stumbled")
             await asyncio.sleep(_LOOK)
             since_sweep += _LOOK

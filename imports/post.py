@@ -75,7 +75,7 @@ class Post:
             except TemporaryError as error:
                 log.warning("the post waits", reason=str(error))
                 handed_over = 0
-            except Exception:
+            except Exception:  # noqa: BLE001 - the worker: one fault must not end every answer
                 log.exception("the post stumbled")
                 handed_over = 0
             if not handed_over:

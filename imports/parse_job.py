@@ -3,7 +3,8 @@
 What lives here: values that are pickled; a module of its own, since the child's main module has another name there.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.result import Summary
@@ -23,6 +24,12 @@ class ParseJob:
     trace_id: str
     errors_path: str  #: written only when there are entries
     accepted_path: str = ""  #: written only when set: .csv or .parquet
+    data_types_dir: str = ""  #: of an operator's own data types; empty: none
+    format: str = ""  #: csv | jsonl; empty: what the first bytes say
+    encoding: str = ""  #: of files without a byte-order mark; empty: UTF-8
+    columns: Mapping[str, str] = field(default_factory=dict)  #: their column's name → ours
+    previous_header: tuple[str, ...] | None = None  #: of the last accepted file
+    usual_rows: int | None = None  #: of the files before it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -147,6 +147,9 @@ class Importer:
             path=str(path), data_type=order.rule.data_type, policy=order.rule.policy, max_rows=limits.max_rows,
             warn_rows=limits.warn_rows, max_entries=limits.max_error_entries, now=order.received_at,
             trace_id=order.trace_id, errors_path=str(errors_path),
+            data_types_dir=str(self._settings.data_dir / "data-types"),
+            format="jsonl" if order.file_name.lower().endswith((".jsonl", ".ndjson")) else "",
+            encoding=order.rule.encoding, columns=order.rule.columns,
         )  # fmt: skip
         try:
             outcome = await asyncio.to_thread(self._pool.run, job)

@@ -26,11 +26,13 @@ def perform(job: ParseJob) -> ParseOutcome:
 
     report = parse(
         Path(job.path),
-        load_data_types()[job.data_type],
+        load_data_types(Path(job.data_types_dir) if job.data_types_dir else None)[job.data_type],
         Options(
-            policy=job.policy, max_rows=job.max_rows, warn_rows=job.warn_rows, max_entries=job.max_entries, now=job.now
+            policy=job.policy, max_rows=job.max_rows, warn_rows=job.warn_rows, max_entries=job.max_entries,
+            now=job.now, format=job.format, encoding=job.encoding, columns=job.columns,
+            previous_header=job.previous_header, usual_rows=job.usual_rows,
         ),
-    )
+    )  # fmt: skip
     if report.summary.entries:
         with Path(job.errors_path).open("wb") as out:
             report.write_errors(out, job.trace_id)
@@ -50,7 +52,10 @@ def main(descriptor: int, lifeline: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, args=(lifeline,), daemon=True).start()
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
-    import parsing  # noqa: F401 - warm: the libraries take their time to load
+    import parsing.accepted
+    import parsing.json_form
+    import parsing.json_reader
+    import parsing.reading  # noqa: F401
     import storage.descriptors
 
     storage.descriptors.load_data_types()

@@ -8,7 +8,7 @@ import re
 import secrets
 import tomllib
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -24,7 +24,7 @@ _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 _NOT_BUILT = {
-    "ssh_keys", "folder", "completion", "columns", "encoding", "expect", "timezone", "grace", "remote"
+    "ssh_keys", "folder", "completion", "expect", "timezone", "grace", "remote"
 }  # fmt: skip
 
 
@@ -86,6 +86,15 @@ class _Connection(_Table):
     open_forwarded: bool = False
     owner: str = ""
     contact: str = ""
+    columns: dict[str, str] = Field(default_factory=dict)
+    encoding: str = ""
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding(cls, value: str) -> str:
+        from parsing.encoding import known_encoding
+
+        return known_encoding(value) if value else ""
 
     @field_validator("pattern")
     @classmethod
@@ -173,11 +182,22 @@ def plan_file(
         if connection.data_type not in data_types:
             known_types = ", ".join(sorted(data_types))
             raise FileRefused(f"connection {connection.name!r}: data_type is one of {known_types}")
+        _check_columns(connection, data_types)
     rules = tuple(Rule(**{field.name: getattr(one, field.name) for field in fields(Rule)}) for one in file.connection)
     proposed = {rule.name: f"{_slug(rule.name)}-{random_letters(10)}" for rule in rules}
     accounts = tuple(one.name for one in file.account)
     plan = Plan(accounts=accounts, credentials=tuple(credentials), rules=rules, proposed=proposed)
     return Provisioned(plan=plan, passwords=passwords)
+
+
+def _check_columns(connection: _Connection, data_types: Collection[str]) -> None:
+    """Raise FileRefused where ``columns`` means a column that the data type does not have."""
+    if not isinstance(data_types, Mapping):
+        return
+    known = data_types[connection.data_type]
+    for ours in connection.columns.values():
+        if known.field(ours) is None:
+            raise FileRefused(f"connection {connection.name!r}: columns names {ours}, which {known.name} does not have")
 
 
 def _password(wanted: str, known: str | None) -> tuple[str | None, str]:

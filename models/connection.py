@@ -3,7 +3,8 @@
 What lives here: the frozen rule. A delivery stores the version of the rule that judged it.
 """
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -31,6 +32,8 @@ class Rule:
     open_forwarded: bool = False
     owner: str = ""
     contact: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)  #: their column's name → ours
+    encoding: str = ""  #: of files without a byte-order mark, e.g. cp1252; empty: UTF-8
 
     def to_json(self) -> dict[str, Any]:
         """Give the rule as plain JSON values, the form a version is stored in."""

@@ -9,33 +9,30 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from parsing.errors_file import written
+from parsing.form import GOOD
 from parsing.header import Column
-from parsing.rows import GOOD, Rows
-from parsing.values import column_name, read_columns, unguarded
+from parsing.rows import Rows
+from parsing.values import column_name
 
 SLICE = 50_000  #: records read at once
-_RISKY = r"^[=+\-@\t\r]"
-_NUMBER = r"^[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
 def known_columns(rows: Rows) -> list[Column]:
     """Give the columns of the file that the data type knows, in the file's order."""
-    return [column for column in rows.header.columns if column.field]
+    return [column for column in rows.form.columns if column.field]
 
 
 def frames(rows: Rows) -> Iterator[pl.DataFrame]:
     """Give the accepted rows as columns of text under the fields' names, a slice at a time."""
     columns = known_columns(rows)
     names = {column_name(column.index): column.field.name for column in columns if column.field}
-    for records, state in rows.slices(SLICE):
-        frame = read_columns(
-            rows.source, records, state == GOOD, rows.header.delimiter, rows.header.width, [c.index for c in columns]
-        )
-        if rows.header.mended:
-            frame = unguarded(frame)
-        if rows.folded:
+    for records, part in rows.slices(SLICE):
+        frame = rows.form.pick(records, rows.state[part] == GOOD, [column.index for column in columns])
+        if rows.form.folded:
             frame = frame.with_columns(pl.all().str.strip_chars().str.to_lowercase())
-        yield frame.rename(names)
+        yield frame.select(column_name(column.index) for column in columns).rename(names)
+        rows.form.source.release(int(records.start[0]))
 
 
 def write_accepted(path: Path, rows: Rows, *, any_accepted: bool) -> None:
@@ -55,14 +52,7 @@ def _write_csv(path: Path, schema: dict[str, pl.String], parts: Iterator[pl.Data
     with path.open("wb") as out:
         empty.write_csv(out, include_header=True)
         for part in parts:
-            part.with_columns(_guarded(name) for name in part.columns).write_csv(out, include_header=False)
-
-
-def _guarded(name: str) -> pl.Expr:
-    """Guard cells a spreadsheet would calculate, and leave empty ones without quotes."""
-    cell = pl.col(name)
-    risky = cell.str.contains(_RISKY) & ~cell.str.contains(_NUMBER)
-    return pl.when(cell == "").then(None).when(risky).then("'" + cell).otherwise(cell).alias(name)
+            written(part).write_csv(out, include_header=False)
 
 
 def _write_parquet(path: Path, schema: dict[str, pl.String], parts: Iterator[pl.DataFrame]) -> None:

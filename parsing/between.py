@@ -6,71 +6,96 @@ records whose fingerprints agree at its end.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models.data_type import DataType, Together
+from models.data_type import WHOLE_ROW, DataType, Together
 from parsing.header import Column
 from parsing.values import column_name
 
 Prints = npt.NDArray[np.uint64]
 Cells = Callable[[int], list[str]]
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+_EACH, _ALL = 0x9E3779B97F4A7C15, (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One natural key in terms of the file's columns; ``lead`` is the column that must be filled, None for no such."""
+
+    number: int  #: among the alternatives of the data type
+    columns: tuple[Column, ...]
+    lead: int | None
+
+    def weights(self) -> list[tuple[int, np.uint64]]:
+        """Give each column with an odd factor that depends on its field alone, so that missing cells count as empty."""
+        return [
+            (c.index, np.uint64((crc32(c.field.name.encode()) * 2 + 1) * _EACH & _ALL)) for c in self.columns if c.field
+        ]
+
+    def of(self, cells: list[str]) -> tuple[tuple[str, str], ...]:
+        """Give names and values of the key's cells that are not empty."""
+        return tuple((c.name, cells[c.index]) for c in self.columns if cells[c.index])
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The natural key of a row in terms of the file's columns."""
+    """The natural key of a row: the first alternative whose leading cell is filled."""
 
-    alternatives: tuple[tuple[int, ...], ...]  #: columns; the first is the leading one
-    names: tuple[tuple[str, ...], ...]
+    alternatives: tuple[Key, ...]
     required: tuple[int, ...]  #: key columns without which a row has no key
 
     def columns(self) -> set[int]:
         """Give every column a key reads."""
-        return {i for key in self.alternatives for i in key} | set(self.required)
+        return {column.index for key in self.alternatives for column in key.columns} | set(self.required)
 
-    def prints(self, frame: pl.DataFrame) -> Prints:
-        """Give a fingerprint of each row's key, 0 where it has none."""
-        asked = {key[0] for key in self.alternatives} | set(self.required)
-        seen = frame.select(
+    def expressions(self) -> list[pl.Expr]:
+        """Give what ``prints`` needs to know of each row."""
+        asked = {key.lead for key in self.alternatives if key.lead is not None} | set(self.required)
+        return [
             *(pl.col(column_name(i)).hash().alias(f"hash{i}") for i in sorted(self.columns())),
+            *((pl.col(column_name(i)) == "").alias(f"empty{i}") for i in sorted(self.columns())),
             *((pl.col(column_name(i)).str.strip_chars() != "").alias(f"filled{i}") for i in sorted(asked)),
-        )
-        found = np.zeros(frame.height, np.uint64)
-        for number, key in enumerate(self.alternatives):
-            mixed = np.full(frame.height, number + 1, np.uint64)
-            for i in key:
-                mixed = (mixed * _MIX) ^ seen[f"hash{i}"].to_numpy()
-            usable = (found == 0) & seen[f"filled{key[0]}"].to_numpy()
+        ]
+
+    def prints(self, seen: pl.DataFrame) -> Prints:
+        """Give a fingerprint of each row's key from the values of ``expressions``, 0 where it has none."""
+        found = np.zeros(seen.height, np.uint64)
+        for key in self.alternatives:
+            mixed = np.full(seen.height, key.number + 1, np.uint64)
+            for i, weight in key.weights():
+                mixed += np.where(seen[f"empty{i}"].to_numpy(), np.uint64(0), seen[f"hash{i}"].to_numpy() * weight)
+            usable = found == 0
+            if key.lead is not None:
+                usable &= seen[f"filled{key.lead}"].to_numpy()
             found[usable] = np.maximum(mixed[usable], 1)
         for i in self.required:
             found[~seen[f"filled{i}"].to_numpy()] = 0
         return found
 
-    def of(self, cells: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Give the names and values of a row's key, from the cells of a row that has one."""
-        for key, names in zip(self.alternatives, self.names, strict=True):
-            if cells[key[0]].strip():
-                return names, tuple(cells[i] for i in key)
+    def of(self, cells: list[str]) -> tuple[Key, tuple[tuple[str, str], ...]]:
+        """Give the key that counts for a row and its names and values, from the cells of a row that has one."""
+        for key in self.alternatives:
+            if key.lead is None or cells[key.lead].strip():
+                return key, key.of(cells)
         raise ValueError("the row has no key")
 
 
 def keys_of(columns: dict[str, Column], data_type: DataType) -> Keys | None:
     """Give the key in terms of the file's columns, None where the file has none; missing cells count as empty."""
-    usable = [key for key in data_type.keys if key[0] in columns]
-    if not usable:
+    found = []
+    for number, key in enumerate(data_type.keys):
+        names = tuple(sorted(columns)) if key == WHOLE_ROW else tuple(name for name in key if name in columns)
+        if key == WHOLE_ROW or key[0] in columns:
+            lead = None if key == WHOLE_ROW else columns[key[0]].index
+            found.append(Key(number, tuple(columns[name] for name in names), lead))
+    if not found:
         return None
-    names = tuple(tuple(name for name in key if name in columns) for key in usable)
-    fields = {field.name: field for field in data_type.fields}
-    required = {name for key in names for name in key if name in fields and fields[name].constraints.required}
-    return Keys(
-        alternatives=tuple(tuple(columns[name].index for name in key) for key in names),
-        names=tuple(tuple(columns[name].name for name in key) for key in names),
-        required=tuple(sorted(columns[name].index for name in required)),
-    )
+    named = {name for key in data_type.keys for name in key}
+    required = {f.name for f in data_type.fields if f.constraints.required} & named & columns.keys()
+    return Keys(tuple(found), tuple(sorted(columns[name].index for name in required)))
 
 
 def together_column(columns: dict[str, Column], data_type: DataType) -> Column | None:
@@ -81,28 +106,50 @@ def together_column(columns: dict[str, Column], data_type: DataType) -> Column |
     return None
 
 
-def plain_prints(frame: pl.DataFrame, column: Column, usable: npt.NDArray[np.bool_]) -> Prints:
-    """Give a fingerprint of one column's values, 0 where they are empty or not usable."""
+def together_expressions(column: Column) -> list[pl.Expr]:
+    """Give what ``plain_prints`` needs to know of each row."""
     cell = pl.col(column_name(column.index))
-    seen = frame.select(print=cell.hash(), filled=cell.str.strip_chars() != "")
-    found = np.maximum(seen["print"].to_numpy(), 1)
-    return np.where(usable & seen["filled"].to_numpy(), found, np.uint64(0))
+    return [cell.hash().alias("run"), (cell.str.strip_chars() != "").alias("has run")]
 
 
-def repeated(prints: Prints, cells: Cells, keys: Keys) -> Iterator[tuple[int, int, bool]]:
-    """Give each record that repeats a key: its index, that of the first, and whether all cells are the same."""
+def plain_prints(seen: pl.DataFrame, usable: npt.NDArray[np.bool_]) -> Prints:
+    """Give a fingerprint of the value in the column of ``together``, 0 where it is empty or not usable."""
+    found = np.maximum(seen["run"].to_numpy(), 1)
+    return np.where(usable & seen["has run"].to_numpy(), found, np.uint64(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """One record that repeats the key of an earlier one."""
+
+    index: int
+    first: int
+    same: bool  #: all cells are the same
+    names: str  #: of the key's columns, empty where the key is the whole row
+    value: str
+
+
+def repeated(prints: Prints, cells: Cells, keys: Keys) -> Iterator[Repeat]:
+    """Give each record that repeats a key."""
     for group in _groups(prints):
-        first: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, list[str]]] = {}
+        first: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[int, list[str]]] = {}
         for index in group:
             row = cells(index)
-            before = first.setdefault(keys.of(row), (index, row))
-            if before[0] != index:
-                yield index, before[0], before[1] == row
+            key, found = keys.of(row)
+            before = first.setdefault((key.number, found), (index, row))
+            if before[0] == index:
+                continue
+            whole = key.lead is None
+            names = "" if whole else ", ".join(column.name for column in key.columns)
+            value = ", ".join([cell for _, cell in found] if whole else [row[c.index] for c in key.columns])
+            yield Repeat(index, before[0], whole or before[1] == row, names, value)
 
 
 def _groups(prints: Prints) -> Iterator[list[int]]:
     """Give the records whose fingerprint is not alone, group by group, each in order."""
     used = np.flatnonzero(prints)
+    if pl.Series(prints[used]).n_unique() == len(used):
+        return
     values = np.sort(prints[used])
     same = values[1:][values[1:] == values[:-1]]
     if not len(same):

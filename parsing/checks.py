@@ -174,6 +174,9 @@ def _value_demands(field: Field, name: str, cell: pl.Expr) -> list[_Demand]:
         low = cell.str.starts_with("-") & (number(cell) < rule.minimum) if rule.minimum == 0 else None
         mask = number(cell) < rule.minimum if low is None else low
         found.append(_Demand(Code.VALUE_NOT_ALLOWED, mask, f"{name} must be at least {rule.minimum:g}"))
+    if rule.above is not None:
+        mask = number(cell) <= rule.above
+        found.append(_Demand(Code.VALUE_NOT_ALLOWED, mask, f"{name} must be more than {rule.above:g}"))
     if rule.maximum is not None:
         mask = number(cell) > rule.maximum
         found.append(_Demand(Code.VALUE_NOT_ALLOWED, mask, f"{name} must be at most {rule.maximum:g}"))

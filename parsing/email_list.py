@@ -1,57 +1,33 @@
-"""The list of addresses: one column, no header line, all plain or all SHA-256.
+"""The list of addresses: all plain or all SHA-256.
 
-What lives here: what makes a list a list. Its records and its report are those of every file.
+What lives here: what the values of a list must be. Its records and its report are those of every file.
 """
 
 import polars as pl
 
 from models.codes import Code
-from models.data_type import DataType
 from models.faults import PermanentError
-from models.result import Warning_
 from parsing.checks import EMAIL, Check
 from parsing.encoding import refuse
-from parsing.header import Column, Header, first_record, is_mended, read_header
-from parsing.record import MAX_LINE, cells_of, read_record
-from parsing.source import Source
+from parsing.form import Form
 from parsing.values import column_name
 
 HASH = r"^[0-9a-f]{64}$"
 
 
-def read_list_header(source: Source, start: int, data_type: DataType) -> Header:
-    """Give the header of a list: none, a lone line with the column's name, or that of a mended errors file."""
-    field = data_type.fields[0]
-    record, delimiter, _ = first_record(source, start, data_type)
-    if is_mended(cells_of(bytes(source.data[record.start : min(record.end, record.start + MAX_LINE)]), delimiter)):
-        return read_header(source, start, data_type)
-    first = read_record(source, start, ",", 1, MAX_LINE)
-    cells = cells_of(bytes(source.data[first.start : min(first.end, first.start + MAX_LINE)]), ",")
-    skipped = [cell.strip().casefold() for cell in cells] == [field.name.casefold()]
-    warning = Warning_(
-        code=Code.HEADER_SKIPPED,
-        message=f"The first line, {cells[0].strip()}, was taken as a header.",
-        column=field.name,
-    )
-    return Header(
-        after=first.after if skipped else start,
-        first_row=2 if skipped else 1,
-        first_line=1 + first.lines if skipped else 1,
-        delimiter=",",
-        width=1,
-        names=(field.name,),
-        columns=(Column(index=0, name=field.name, field=field),),
-        warnings=(warning,) if skipped else (),
-    )
-
-
 class ListKind:
     """Learn from the first values whether a list is plain or hashed, and hold the rest to it."""
 
-    def __init__(self, column: Column) -> None:
-        self.column = column
-        self._cell = pl.col(column_name(column.index))
+    def __init__(self, form: Form) -> None:
+        self.column = next(column for column in form.columns if column.field)
+        self.plain_file = self.column.index == 0  #: it is not a mended one
+        self._cell = pl.col(column_name(self.column.index))
         self._hashed: bool | None = None
+
+    @property
+    def known(self) -> bool:
+        """Tell whether the kind is known."""
+        return self._hashed is not None
 
     def normalised(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Give the values trimmed and in lower case."""

@@ -4,8 +4,8 @@ What lives here: decisions on the first record alone.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from models.codes import Code
 from models.data_type import AnyOf, DataType, Field
@@ -17,6 +17,7 @@ from parsing.source import Source
 DELIMITERS = (",", ";", "\t", "|")
 NAMED = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
+Names = Mapping[str, str]  #: their column's name → ours
 MAX_NAME = 100  #: characters of a column's name that are compared and shown
 MAX_WARNINGS = 50  #: unknown columns that are named one by one
 
@@ -48,12 +49,13 @@ class Header:
     warnings: tuple[Warning_, ...] = ()
 
 
-def first_record(source: Source, start: int, data_type: DataType) -> tuple[Record, str, int]:
+def first_record(source: Source, start: int, data_type: DataType, theirs: Names) -> tuple[Record, str, int]:
     """Give the first record that is not blank, its delimiter and how many blank lines stand before it."""
     blank = 0
     while start < source.size and source.line_end(start) == start:
         start, blank = source.behind_line_end(start), blank + 1
-    known = {_folded(name, data_type) for f in data_type.fields for name in (f.name, *f.aliases)} | set(ERROR_COLUMNS)
+    known = {_folded(name, data_type) for f in data_type.fields for name in (f.name, *f.aliases)}
+    known |= set(ERROR_COLUMNS) | {_folded(name, data_type) for name in theirs}
     best: tuple[tuple[int, bool, int], Record, str] | None = None
     for delimiter in DELIMITERS:
         record = read_record(source, start, delimiter, 0, MAX_LINE)
@@ -74,9 +76,9 @@ def _fault(code: Code, message: str) -> PermanentError:
     return PermanentError(Fault(code=code, message=message))
 
 
-def read_header(source: Source, start: int, data_type: DataType) -> Header:
+def read_header(source: Source, start: int, data_type: DataType, theirs: Names) -> Header:
     """Read and judge the header; raise PermanentError where the file cannot be read with it."""
-    record, delimiter, blank = first_record(source, start, data_type)
+    record, delimiter, blank = first_record(source, start, data_type, theirs)
     if record.flags & (TOO_LARGE | BLANK):
         raise _fault(Code.HEADER_INVALID, f"The header line is longer than {MAX_LINE} bytes.")
     raw = bytes(source.data[record.start : record.end])
@@ -87,9 +89,8 @@ def read_header(source: Source, start: int, data_type: DataType) -> Header:
     mended = is_mended(cells)
     offset = len(ERROR_COLUMNS) if mended else 0
     names = tuple(cell.strip() for cell in cells[offset:])
-    columns = tuple(
-        Column(index=offset + i, name=name, field=find_field(name, data_type)) for i, name in enumerate(names)
-    )
+    known = FieldNames(data_type, theirs)
+    columns = tuple(Column(index=offset + i, name=name, field=known.find(name)) for i, name in enumerate(names))
     warnings = [
         Warning_(
             code=Code.HEADER_SPACE,
@@ -102,7 +103,7 @@ def read_header(source: Source, start: int, data_type: DataType) -> Header:
     _refuse_duplicates(columns)
     _refuse_missing(columns, data_type)
     if data_type.unknown_columns == "warn":
-        warnings += _unknown_columns(columns, data_type)
+        warnings += unknown_columns(columns, data_type)
     return Header(
         after=record.after,
         first_row=blank + 2,
@@ -121,16 +122,24 @@ def is_mended(cells: list[str]) -> bool:
     return tuple(cell.strip() for cell in cells[: len(ERROR_COLUMNS)]) == ERROR_COLUMNS
 
 
-def find_field(name: str, data_type: DataType) -> Field | None:
-    """Give the field a header name means, None where the data type does not know it."""
-    folded = _folded(name, data_type)
-    for field in data_type.fields:
-        if folded in (_folded(known, data_type) for known in (field.name, *field.aliases)):
-            return field
-    for family in data_type.families:
-        if len(name) > len(family.prefix) and folded.startswith(_folded(family.prefix, data_type)):
-            return family.field(family.prefix + name[len(family.prefix) :])
-    return None
+class FieldNames:
+    """Find the field that a name in a file means."""
+
+    def __init__(self, data_type: DataType, theirs: Names) -> None:
+        self._data_type = data_type
+        self._theirs = {_folded(known, data_type): ours for known, ours in theirs.items()}
+        self._fields = {_folded(name, data_type): f for f in data_type.fields for name in (f.name, *f.aliases)}
+
+    def find(self, name: str) -> Field | None:
+        """Give the field a name means, None where the data type does not know it."""
+        name = self._theirs.get(_folded(name, self._data_type), name)
+        folded = _folded(name, self._data_type)
+        if folded in self._fields:
+            return self._fields[folded]
+        for family in self._data_type.families:
+            if len(name) > len(family.prefix) and folded.startswith(_folded(family.prefix, self._data_type)):
+                return family.field(family.prefix + name[len(family.prefix) :])
+        return None
 
 
 def _refuse_duplicates(columns: tuple[Column, ...]) -> None:
@@ -150,9 +159,9 @@ def _refuse_missing(columns: tuple[Column, ...], data_type: DataType) -> None:
     missing = [field.name for field in data_type.fields if field.constraints.required and field.name not in have]
     sentences = [f"The column {name} is missing{_instead(name, unknown)}" for name in missing]
     sentences += [
-        f"One of the columns {', '.join(rule.fields)} is needed, and none is there."
+        f"One of the columns {rule.words} is needed, and none is there."
         for rule in data_type.rules
-        if isinstance(rule, AnyOf) and not have.intersection(rule.fields)
+        if isinstance(rule, AnyOf) and not any(have.issuperset(group) for group in rule.groups)
     ]
     if not sentences:
         return
@@ -180,11 +189,14 @@ def near(name: str, candidates: list[str]) -> str | None:
         return None
     if name.casefold() in folded:
         return folded[name.casefold()]
+    from difflib import get_close_matches
+
     close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.8)
     return folded[close[0]] if close else None
 
 
-def _unknown_columns(columns: tuple[Column, ...], data_type: DataType) -> list[Warning_]:
+def unknown_columns(columns: tuple[Column, ...], data_type: DataType) -> list[Warning_]:
+    """Warn of the columns that the data type does not know, the first ones by name."""
     unknown = [column for column in columns if column.field is None]
     warnings = [_unknown(column, columns, data_type) for column in unknown[:MAX_WARNINGS]]
     if len(unknown) > MAX_WARNINGS:

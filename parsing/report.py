@@ -4,7 +4,7 @@ What lives here: the summary's arithmetic and the handles for writing. What is f
 """
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -12,15 +12,18 @@ from models.codes import Code
 from models.faults import Fault
 from models.result import Summary, Warning_
 from models.states import ImportStatus
-from parsing.accepted import write_accepted
+from parsing.changes import changed_header, short_file
 from parsing.encoding import Encoding
-from parsing.errors_file import write_errors
-from parsing.findings import Entry
-from parsing.header import Header
+from parsing.form import BAD, BROKEN, GOOD, SAME
 from parsing.options import Options
 from parsing.policy import refusal
-from parsing.reading import Reading
-from parsing.rows import BAD, GOOD, SAME, Rows
+from parsing.rows import Rows
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from parsing.described import Described
+    from parsing.reading import Reading
 
 CUT_OFF = "The last row is unfinished: the file was probably cut off. Ask for it again whole."
 
@@ -29,19 +32,24 @@ class Report:
     """Say what one file holds, and write its errors and its accepted rows."""
 
     def __init__(
-        self, summary: Summary, rows: Rows | None = None, entries: list[Entry] | None = None, parent: str | None = None
-    ) -> None:
+        self, summary: Summary, rows: Rows | None = None, entries: "pl.DataFrame | None" = None,
+        names: tuple[tuple[int, str], ...] = (),
+    ) -> None:  # fmt: skip
         self.summary = summary
-        self.parent_trace_id = parent
-        self._rows, self._entries = rows, entries or []
+        self.parent_trace_id = rows.form.parent if rows else None
+        self._rows, self._entries, self._names = rows, entries, names
 
     def write_errors(self, out: BinaryIO, trace_id: str) -> None:
         """Write the errors CSV; nothing where the file was rejected before its rows were read."""
-        if self._rows is not None:
-            write_errors(out, trace_id, self._entries, self._rows)
+        from parsing.errors_file import write_errors
+
+        if self._rows is not None and self._entries is not None:
+            write_errors(out, trace_id, self._entries, self._rows, list(self._names))
 
     def write_accepted(self, path: Path) -> None:
         """Write the accepted rows as ``.csv`` or ``.parquet``; nothing where no row was read."""
+        from parsing.accepted import write_accepted
+
         if self._rows is not None:
             write_accepted(path, self._rows, any_accepted=bool(self.summary.successful_rows))
 
@@ -53,7 +61,7 @@ class Report:
         return np.packbits(accepted).tobytes()
 
 
-def rejected(fault: Fault, encoding: Encoding | None, header: Header | None) -> Report:
+def rejected(fault: Fault, encoding: Encoding | None, described: "Described | None") -> Report:
     """Report a file that was rejected before its rows were read."""
     return Report(
         Summary(
@@ -62,23 +70,26 @@ def rejected(fault: Fault, encoding: Encoding | None, header: Header | None) -> 
             message=fault.message,
             encoding=encoding.name if encoding else None,
             byte_order_mark=bool(encoding and encoding.byte_order_mark),
-            delimiter=header.delimiter if header else None,
-            header=header.names if header else None,
-            warnings=header.warnings if header else (),
+            delimiter=described.delimiter if described else None,
+            header=described.header if described else None,
+            warnings=described.warnings if described else (),
         )
     )
 
 
-def report_of(reading: Reading, encoding: Encoding, fault: Fault | None, options: Options) -> Report:
+def report_of(
+    reading: "Reading", described: "Described", encoding: Encoding, fault: Fault | None, options: Options
+) -> Report:
     """Report a file whose rows were read, up to where it was rejected if it was."""
-    rows, findings, header = reading.rows, reading.findings, reading.header
-    counts = np.bincount(rows.state, minlength=4)
-    good, bad, same = int(counts[GOOD]), int(counts[BAD]), int(counts[SAME])
+    rows, findings = reading.rows, reading.findings
+    counts = np.bincount(rows.state, minlength=5)
+    good, bad, same = int(counts[GOOD]), int(counts[BAD] + counts[BROKEN]), int(counts[SAME])
     total = good + bad + same
     fault = fault or refusal(options.policy, total, bad, reading.cut_off)
     loud = Fault(code=Code.UNEXPECTED_END, message=CUT_OFF) if reading.cut_off else None
     status = ImportStatus.COMPLETED_WITH_ERRORS if bad else ImportStatus.COMPLETED
     said = fault or loud
+    found = sorted(((code, count) for code, count in findings.errors.items() if count), key=lambda e: (-e[1], e[0]))
     summary = Summary(
         status=ImportStatus.REJECTED if fault else status,
         code=said.code if said else None,
@@ -89,20 +100,21 @@ def report_of(reading: Reading, encoding: Encoding, fault: Fault | None, options
         error_rows=bad,
         not_applied_rows=good + same if fault else 0,
         blank_rows=rows.blank,
-        warnings=(*header.warnings, *_size_warnings(total, options)),
+        warnings=(
+            *described.warnings,
+            *changed_header(options.previous_header, described.header),
+            *_size_warnings(total, options),
+            *short_file(options.usual_rows, total),
+        ),
         encoding=encoding.name,
         byte_order_mark=encoding.byte_order_mark,
-        delimiter=header.delimiter,
-        header=header.names,
+        delimiter=described.delimiter,
+        header=described.header,
         entries=min(findings.total, options.max_entries),
         entries_cut=findings.total > options.max_entries,
-        top_errors=tuple(
-            sorted(((code, count) for code, count in findings.errors.items() if count), key=lambda e: (-e[1], e[0]))[
-                :10
-            ]
-        ),
+        top_errors=tuple(found[:10]),
     )
-    return Report(summary, rows, findings.sorted(), reading.parent)
+    return Report(summary, rows, findings.sorted(), described.originals)
 
 
 def _size_warnings(total: int, options: Options) -> tuple[Warning_, ...]:

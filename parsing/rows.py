@@ -9,23 +9,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from parsing.header import Header
-from parsing.record import MAX_LINE, cells_of
-from parsing.source import Source
+from parsing.form import Form
+from parsing.record import MAX_LINE
 from parsing.structure import Records
-
-#: how a record fared
-SKIPPED, GOOD, BAD, SAME = 0, 1, 2, 3
-_GUARDS = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 
 
 @dataclass
 class Rows:
-    """Gather the records of a file; ``state`` is one of SKIPPED, GOOD, BAD, SAME."""
+    """Gather the records of a file; ``state`` is as ``parsing.form`` names it."""
 
-    source: Source
-    header: Header
-    folded: bool = False  #: values are compared trimmed and in lower case
+    form: Form
     count: int = 0
     blank: int = 0
     state: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
@@ -39,7 +32,7 @@ class Rows:
     def add(self, records: Records, state: npt.NDArray[np.uint8]) -> None:
         """Take the next records with their state."""
         lines = np.cumsum(records.lines)
-        first = self._last_line or self.header.first_line
+        first = self._last_line or self.form.first_line
         line = (lines - records.lines + first).astype(np.uint32)
         self._last_line = first + int(lines[-1])
         self._parts.append((records.start, records.end, line, records.flags, state))
@@ -54,47 +47,31 @@ class Rows:
 
     def row(self, index: int) -> int:
         """Give the row number that a spreadsheet shows."""
-        return self.header.first_row + index
-
-    def raw(self, index: int) -> bytes:
-        """Give the bytes of a record, without its line end."""
-        return bytes(self.source.data[self.start[index] : self.end[index]])
+        return self.form.first_row + index
 
     def text(self, index: int, size: int) -> str:
         """Give the first characters of a record as they stand."""
         start, end = int(self.start[index]), int(self.end[index])
         # four bytes hold any character
-        return self.source.data[start : min(end, start + 4 * size)].decode("utf-8", "replace")[:size]
+        return self.form.source.data[start : min(end, start + 4 * size)].decode("utf-8", "replace")[:size]
 
     def cells(self, index: int) -> list[str]:
-        """Give the original cells of a record as sent, as many as there are names; none of one that is too long."""
-        if self.end[index] - self.start[index] > MAX_LINE:
-            return []
-        cells = cells_of(self.raw(index), self.header.delimiter)
-        if self.header.mended:
-            cells = [unguard(cell) for cell in cells[self.header.width - len(self.header.names) :]]
-        return cells[: len(self.header.names)]
+        """Give the original cells of a record as sent, by column; none of one that is too long."""
+        start, end = int(self.start[index]), int(self.end[index])
+        return [] if end - start > MAX_LINE else self.form.cells(bytes(self.form.source.data[start:end]))
 
     def compared(self, index: int) -> list[str]:
-        """Give the cells of a record as keys see them, by the file's columns."""
+        """Give the cells of a record as keys see them, by column."""
         cells = self.cells(index)
-        if self.folded:
+        if self.form.folded:
             cells = [cell.strip().lower() for cell in cells]
-        return [""] * (self.header.width - len(self.header.names)) + cells
+        return cells
 
-    def slices(self, size: int) -> Iterator[tuple[Records, npt.NDArray[np.uint8]]]:
-        """Give the records again with their state, some at a time."""
-        stop = int(self.source.size)
-        after = np.append(self.start[1:], stop)
+    def slices(self, size: int) -> Iterator[tuple[Records, slice]]:
+        """Give the records again, some at a time, and which they are."""
+        after = np.append(self.start[1:], self.form.source.size)
+        one = np.ones(min(size, self.count), np.int64)
         for low in range(0, self.count, size):
-            part = slice(low, low + size)
-            one = np.ones(len(self.start[part]), np.int64)
-            yield (
-                Records(self.start[part], self.end[part], after[part], one, one, self.flags[part]),
-                self.state[part],
-            )
-
-
-def unguard(cell: str) -> str:
-    """Take off the guard that an errors file puts before a cell a spreadsheet would calculate."""
-    return cell[1:] if cell.startswith(_GUARDS) else cell
+            part = slice(low, min(low + size, self.count))
+            same = one[: part.stop - low]
+            yield Records(self.start[part], self.end[part], after[part], same, same, self.flags[part]), part

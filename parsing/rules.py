@@ -34,13 +34,14 @@ def rule_checks(columns: dict[str, Column], data_type: DataType, now: datetime) 
 
 
 def _any_of(rule: AnyOf, columns: dict[str, Column], order: int) -> Check:
-    here = [columns[name] for name in rule.fields if name in columns]
+    here = [[columns[name] for name in group] for group in rule.groups if columns.keys() >= set(group)]
+    lacking = [reduce(or_, [~filled(column) for column in group]) for group in here]
     return Check(
-        mask=reduce(and_, [~filled(column) for column in here]),
+        mask=reduce(and_, lacking),
         code=Code.REQUIRED_VALUE_MISSING,
-        column=here[0].name,
-        index=here[0].index,
-        message=f"This row requires at least one of {', '.join(rule.fields)}",
+        column=here[0][0].name,
+        index=here[0][0].index,
+        message=f"This row requires at least one of {rule.words}",
         order=order,
     )
 

@@ -6,6 +6,7 @@ What lives here: access to bytes. Nothing here knows what they mean.
 import contextlib
 import mmap
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,12 @@ import numpy.typing as npt
 class Source:
     """Give a file's bytes as one read-only buffer and as a numpy view of it."""
 
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            self.size = file.seek(0, 2)
+    def __init__(self, file: Path | IO[bytes]) -> None:
+        with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as opened:
+            self.size = opened.seek(0, 2)
             self.data: mmap.mmap | bytes = b""
             if self.size:  # an empty file cannot be mapped
-                self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self.data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         self.view: npt.NDArray[np.uint8] = np.frombuffer(self.data, np.uint8)
         self._next: dict[bytes, tuple[int, int]] = {}
 

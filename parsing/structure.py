@@ -20,7 +20,7 @@ Counts = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
 BLOCK = 2 << 20  #: bytes looked at in one vectorised step; more than MAX_LINE
-BATCH = 12 << 20  #: bytes handed on together
+BATCH = 6 << 20  #: bytes handed on together
 MANY = 250_000  #: records handed on together, where they are short
 SMALL = 64 << 10  #: the step after a fault; it grows again
 RESTARTS = 10_000  #: faults that may send the scan back; after them no quoted cell may span lines

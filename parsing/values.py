@@ -15,6 +15,7 @@ from parsing.record import LITERAL, cells_of
 from parsing.source import Source
 from parsing.structure import Records
 
+Bools = npt.NDArray[np.bool_]
 _GUARDED = r"^'[=+\-@\t\r]"
 
 
@@ -24,13 +25,12 @@ def column_name(index: int) -> str:
 
 
 def read_columns(
-    source: Source, records: Records, sound: npt.NDArray[np.bool_], delimiter: str, width: int, wanted: list[int]
+    source: Source, records: Records, sound: Bools, delimiter: str, width: int, wanted: list[int], buffer: bytes
 ) -> pl.DataFrame:
-    """Give the wanted columns of the sound records as text, one row for each; empty cells are empty text."""
+    """Give the wanted columns of the sound records, whose bytes are at hand; empty cells are empty text."""
     rows = int(np.count_nonzero(sound))
     if not rows or not wanted:
         return pl.DataFrame({column_name(i): pl.Series([], dtype=pl.String) for i in wanted})
-    buffer = _sound_bytes(source, records, sound, delimiter)
     frame = pl.read_csv(
         buffer,
         has_header=False,
@@ -47,12 +47,15 @@ def read_columns(
     return _read_slowly(source, records, sound, delimiter, wanted)
 
 
-def _sound_bytes(source: Source, records: Records, sound: npt.NDArray[np.bool_], delimiter: str) -> bytes:
-    """Give the bytes of the sound records, each ended by a line feed, with quotes that are text made safe."""
+def sound_bytes(source: Source, records: Records, sound: Bools, delimiter: str) -> bytes:
+    """Give the bytes of the sound records of a stretch, each ended by a line feed, quotes that are text made safe."""
     first, last = int(records.start[0]), int(records.after[-1])
     literal = (records.flags & LITERAL) > 0
-    if sound.all() and not literal.any() and source.find(b"\r", first) >= last:
-        return bytes(source.data[first:last])
+    all_plain = bool(sound.all()) and not literal.any()
+    if all_plain:
+        whole = bytes(source.data[first:last])
+        if b"\r" not in whole:
+            return whole
     plain = sound & ~literal
     # runs of records that can be copied as they stand
     edges = np.flatnonzero(np.diff(plain.astype(np.int8), prepend=0, append=0))
@@ -70,10 +73,9 @@ def _sound_bytes(source: Source, records: Records, sound: npt.NDArray[np.bool_],
 def _copied(source: Source, records: Records, low: int, high: int) -> bytes:
     """Give the bytes of neighbouring records; a line end that is a lone carriage return becomes a line feed."""
     start, stop = int(records.start[low]), int(records.after[high - 1])
-    if source.find(b"\r", start) >= stop:
-        piece = bytes(source.data[start:stop])
-    else:
-        buffer = source.view[start:stop].copy()
+    piece = bytes(source.data[start:stop])
+    if b"\r" in piece:
+        buffer = np.frombuffer(piece, np.uint8).copy()
         end, after = records.end[low:high], records.after[low:high]
         buffer[end[after == end + 1] - start] = 10
         piece = buffer.tobytes()
@@ -86,9 +88,7 @@ def _quoted(cells: list[str], delimiter: str) -> bytes:
     return out.getvalue().encode()
 
 
-def _read_slowly(
-    source: Source, records: Records, sound: npt.NDArray[np.bool_], delimiter: str, wanted: list[int]
-) -> pl.DataFrame:
+def _read_slowly(source: Source, records: Records, sound: Bools, delimiter: str, wanted: list[int]) -> pl.DataFrame:
     """Read record by record, for whatever the fast reader does not count as we do."""
     rows = []
     for i in np.flatnonzero(sound).tolist():

@@ -1,32 +1,62 @@
-"""The data types that come with mailgate, read from their descriptor files.
+"""The data types: those that come with mailgate, and an operator's own, read from their descriptor files.
 
-What lives here: the reading. What a descriptor means is decided by ``models.data_type``.
+What lives here: the reading. What a descriptor means is decided by ``models.descriptor``.
 """
 
 import json
-from importlib.resources import files
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from models.data_type import DataType, data_type_from_descriptor
+from models.data_type import DataType
+from models.descriptor import data_type_from_descriptor
+
+BUILT_IN = Path(__file__).resolve().parent.parent / "models" / "descriptors"
+FOLDER = "data-types"  #: of an operator's own, in ``data_dir``
 
 
-def load_data_types() -> dict[str, DataType]:
-    """Give the built-in data types by name; raise ValueError naming the file where a descriptor is wrong."""
+def load_data_types(extra_dir: Path | None = None) -> dict[str, DataType]:
+    """Give the data types by name; one in ``extra_dir`` takes the place of a built-in one of its name.
+
+    Raise ValueError naming file and key where a descriptor is wrong.
+    """
     found: dict[str, DataType] = {}
-    folder = files("models").joinpath("descriptors")
-    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-        if not entry.name.endswith(".json"):
-            continue
+    for path, descriptor in _descriptors(BUILT_IN):
+        made = _made(path, descriptor)
+        found[made.name] = made
+    own: dict[str, str] = {}
+    for path, descriptor in _descriptors(extra_dir) if extra_dir else ():
+        made = _made(path, descriptor)
+        if made.name in own:
+            raise ValueError(f"{path.name}: {own[made.name]} declares the data type {made.name} already.")
+        own[made.name] = path.name
+        found[made.name] = made
+    return dict(sorted(found.items()))
+
+
+def read_descriptor(name: str, extra_dir: Path | None = None) -> dict[str, Any]:
+    """Give the descriptor of a data type as it stands in its file; raise KeyError where there is none."""
+    for folder in (extra_dir, BUILT_IN):
+        for _, descriptor in _descriptors(folder) if folder else ():
+            if isinstance(descriptor, dict) and descriptor.get("name") == name:
+                return descriptor
+    raise KeyError(name)
+
+
+def _descriptors(folder: Path) -> Iterator[tuple[Path, Any]]:
+    for path in sorted(folder.glob("*.json")):
         try:
-            data_type = data_type_from_descriptor(json.loads(entry.read_text("utf-8")))
-        except ValueError as error:
-            raise ValueError(f"{entry.name}: {error}") from error
-        found[data_type.name] = data_type
-    return found
+            yield path, json.loads(path.read_text("utf-8"))
+        except UnicodeDecodeError:
+            raise ValueError(f"{path.name}: The file is not UTF-8.") from None
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path.name}: This is no JSON: {error}.") from None
+        except OSError as error:
+            raise ValueError(f"{path.name}: The file cannot be read: {error.strerror}.") from None
 
 
-def read_descriptor(name: str) -> dict[str, Any]:
-    """Give the descriptor of a built-in data type as it stands in its file."""
-    text = files("models").joinpath("descriptors", f"{name}.json").read_text("utf-8")
-    descriptor: dict[str, Any] = json.loads(text)
-    return descriptor
+def _made(path: Path, descriptor: Any) -> DataType:
+    try:
+        return data_type_from_descriptor(descriptor)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None

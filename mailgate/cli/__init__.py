@@ -12,7 +12,6 @@ from typer._click.exceptions import ClickException as UsageError  # Typer names 
 
 from mailgate.cli import connections, files, service, uploads
 from mailgate.cli.state import EXIT_INTERRUPTED, EXIT_SERVER, EXIT_USAGE, Stop, state
-from mailgate.settings import SettingsError
 from models.faults import MailgateError, TemporaryError
 
 app = typer.Typer(
@@ -51,6 +50,13 @@ def _global(
     state.config, state.json, state.quiet, state.no_color = config, json, quiet, no_color
 
 
+def _settings_error() -> type[Exception]:
+    """Give the class of a configuration's faults; loaded only where something went wrong, it takes its time."""
+    from mailgate.settings import SettingsError
+
+    return SettingsError
+
+
 def main() -> None:
     """Run one command and exit with its code."""
     try:
@@ -61,7 +67,7 @@ def main() -> None:
         if stop.message:
             print(stop.message, file=sys.stderr)
         code = stop.code
-    except SettingsError as error:
+    except _settings_error() as error:
         print(f"mailgate: {error}", file=sys.stderr)
         code = EXIT_USAGE
     except TemporaryError as error:

@@ -1,7 +1,6 @@
 """``mailgate check``, ``match``, ``explain`` and ``data-type``: what can be asked about a file without sending it."""
 
 import difflib
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,34 +36,22 @@ def check(
     accepted: Annotated[Path | None, typer.Option(help="Write the accepted rows here (.parquet or .csv).")] = None,
 ) -> None:
     """Parse a file offline with the same parser as an import; exit 1 when a row or the file is refused."""
-    from mailgate.settings import Limits
-    from models.codes import Code
-    from models.result import Identity, Summary, result_object
+    from mailgate.cli.checking import check_file, offline_options
+    from models.result import Identity, result_object
     from models.states import ImportStatus
-    from parsing import Options, parse
 
-    data_type = _data_type(type_)
     if accepted is not None:
         check_accepted_name(accepted)
     if not file.is_file():
         raise Stop(EXIT_MISSING, f"there is no file {file}")
-    limits, started = Limits(), now()
-    if file.stat().st_size > limits.max_file_bytes:
-        message = f"The file {file.name} is larger than {limits.max_file_bytes:,} bytes, the most we take."
-        summary = Summary(status=ImportStatus.REJECTED, code=Code.FILE_TOO_LARGE, message=message)
-    else:
-        options = Options(
-            max_rows=limits.max_rows, warn_rows=limits.warn_rows, max_entries=limits.max_error_entries, now=started
-        )
-        report = parse(file, data_type, options)
-        summary = report.summary
-        if errors is not None and summary.entries:
-            with errors.open("wb") as out:
-                report.write_errors(out, "")
-        if accepted is not None:
-            report.write_accepted(accepted)
-    with file.open("rb") as source:
-        digest = hashlib.file_digest(source, "sha256").hexdigest()
+    data_type, started = _data_type(type_), now()
+    report, digest = check_file(file, data_type, offline_options(file, started))
+    summary = report.summary
+    if errors is not None and summary.entries:
+        with errors.open("wb") as out:
+            report.write_errors(out, "")
+    if accepted is not None:
+        report.write_accepted(accepted)
     identity = Identity(
         data_type=data_type.name, file_name=file.name, sha256=digest, started_at=_iso(started), finished_at=_iso(now()),
         errors_file=str(errors) if errors is not None and summary.entries else None,
@@ -146,9 +133,7 @@ def explain(code: Annotated[str, typer.Argument(help="A code from a receipt, a r
 @data_types.command("list")
 def list_data_types() -> None:
     """List the data types."""
-    from storage.descriptors import load_data_types
-
-    found = load_data_types()
+    found = _data_types()
     rows = [{"name": one.name, "title": one.title, "prefixes": list(one.prefixes)} for one in found.values()]
     if state.json:
         print_json(rows)
@@ -161,10 +146,11 @@ def list_data_types() -> None:
 @data_types.command("show")
 def show_data_type(name: Annotated[str, typer.Argument(help="A data type.")]) -> None:
     """Show the descriptor of a data type: its columns and their rules."""
+    from mailgate.cli.checking import own_types_folder
     from storage.descriptors import read_descriptor
 
     _data_type(name)
-    descriptor = read_descriptor(name)
+    descriptor = read_descriptor(name, own_types_folder())
     if state.json:
         print_json(descriptor)
         return
@@ -191,10 +177,18 @@ def sample_data_type(
     print(sample_csv(data_type) if format_ == "csv" else sample_jsonl(data_type), end="")
 
 
-def _data_type(name: str) -> Any:
+def _data_types() -> Any:
+    from mailgate.cli.checking import own_types_folder
     from storage.descriptors import load_data_types
 
-    found = load_data_types()
+    try:
+        return load_data_types(own_types_folder())
+    except ValueError as error:
+        raise Stop(EXIT_USAGE, str(error)) from None
+
+
+def _data_type(name: str) -> Any:
+    found = _data_types()
     if name not in found:
         raise Stop(EXIT_MISSING, f"there is no data type {name!r}; there are {', '.join(sorted(found))}")
     return found[name]

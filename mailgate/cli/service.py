@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from mailgate.cli.state import EXIT_REFUSED, EXIT_SERVER, EXIT_USAGE, Stop, print_json, say, state
-from mailgate.settings import load_settings
 
 _CONFIG = """\
 # mailgate: every key, its meaning and its default stand in docs/settings.md.
@@ -47,6 +46,8 @@ def init(
         raise Stop(EXIT_REFUSED, f"{config} is there already; nothing was changed")
     folder.mkdir(parents=True, exist_ok=True)
     config.write_text(_CONFIG, encoding="utf-8")
+    from mailgate.settings import load_settings
+
     settings = load_settings(config)
     create_database(settings)
     if settings.smtp.certificate is None and not settings.certificate_path.exists():

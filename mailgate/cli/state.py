@@ -13,14 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from mailgate.settings import Settings, load_settings
-
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mailgate.app import House
+    from mailgate.settings import Settings
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_MISSING, EXIT_NOT_ALLOWED, EXIT_SERVER, EXIT_INTERRUPTED = 1, 2, 3, 4, 5, 130
 
@@ -43,12 +40,16 @@ class State:
     quiet: bool = False
     no_color: bool = False
 
-    def settings(self) -> Settings:
+    def settings(self) -> "Settings":
         """Read the configuration."""
+        from mailgate.settings import load_settings
+
         return load_settings(self.config)
 
-    def console(self) -> Console:
+    def console(self) -> "Console":
         """Give the console for people's text."""
+        from rich.console import Console
+
         width = None if sys.stdout.isatty() else 10_000  # a pipe has no edge to fold at
         return Console(no_color=self.no_color, highlight=False, emoji=False, width=width)
 
@@ -91,6 +92,9 @@ def progress(text: str) -> None:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table for people; cells are data, never markup."""
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, show_edge=False)
     for name in header:
         table.add_column(name, overflow="fold")

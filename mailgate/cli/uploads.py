@@ -208,7 +208,7 @@ def cancel(which: Id) -> None:
 def _accepted(rooms: Any, found: Any, out: Path | None) -> None:
     """Parse the original again with the rule of its attempt, and write the rows that were accepted."""
     from parsing import Options, parse
-    from storage.descriptors import load_data_types
+    from storage.descriptors import FOLDER, load_data_types
     from storage.ledger.connections import rule_of_version
 
     delivery, _, upload, attempt = found
@@ -217,9 +217,12 @@ def _accepted(rooms: Any, found: Any, out: Path | None) -> None:
     rule = rooms.ledger.read_now(rule_of_version, upload.connection_id, attempt.version)
     limits = rooms.settings.limits
     options = Options(
-        policy=rule.policy, max_rows=limits.max_rows, warn_rows=limits.warn_rows, now=delivery.received_at
-    )
-    report = parse(rooms.blobs.path(upload.blob), load_data_types()[rule.data_type], options)
+        policy=rule.policy, max_rows=limits.max_rows, warn_rows=limits.warn_rows, now=delivery.received_at,
+        columns=rule.columns, encoding=rule.encoding,
+        format="jsonl" if upload.file_name.lower().endswith((".jsonl", ".ndjson")) else "",
+    )  # fmt: skip
+    types = load_data_types(rooms.settings.data_dir / FOLDER)
+    report = parse(rooms.blobs.path(upload.blob), types[rule.data_type], options)
     if out is not None:
         report.write_accepted(out)
         return

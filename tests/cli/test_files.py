@@ -79,7 +79,7 @@ def test_check_writes_the_accepted_rows(cli: Cli, tmp_path: Path, ending: str) -
     [
         (("gone.csv", "--type", "conversions"), 3, "there is no file gone.csv"),
         ((".", "--type", "conversions"), 3, "there is no file ."),
-        (("here.csv", "--type", "cash"), 3, "there is no data type 'cash'; there are conversions, "),
+        (("here.csv", "--type", "cash"), 3, "there is no data type 'cash'; there are action-modifications, "),
         (("here.csv",), 2, "--type"),
         ((), 2, "Missing"),
         (("here.csv", "--type", "conversions", "--accepted", "out.xlsx"), 2, ".parquet or .csv"),
@@ -98,13 +98,13 @@ def test_check_that_cannot_be_done(cli: Cli, tmp_path: Path, words: tuple[str, .
     assert "Traceback" not in ran.err
 
 
-def test_check_of_a_file_too_large_is_a_result_too(cli: Cli, tmp_path: Path) -> None:
+def test_check_of_a_file_too_large_for_a_door_says_so(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     with path.open("wb") as out:
         out.truncate(100_000_001)
     ran = cli("--json", "check", path, "--type", "conversions")
     assert ran.code == 1
-    assert (ran.json["status"], ran.json["code"]) == ("rejected", "FILE_TOO_LARGE")
+    assert "FILE_TOO_LARGE: a door would refuse 100,000,001 bytes" in ran.err
 
 
 # match

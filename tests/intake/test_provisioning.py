@@ -54,7 +54,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a connection twice": (WHOLE + CONNECTION.replace("acme-conv", "Acme-Conv"), "'Acme-Conversions' stands twice"),
     "a wrong type of value": (WHOLE + 'case_sensitive = "often"\n', "connection 'acme-conversions': case_sensitive: "),
     "an unknown data type": (
-        WHOLE.replace('data_type = "conversions"', 'data_type = "cash"'), "data_type is one of conversions, ",
+        WHOLE.replace('data_type = "conversions"', 'data_type = "cash"'), "data_type is one of action-modifications, ",
     ),
     "an outbound connection": (WHOLE + 'direction = "outbound"\n', "direction: it can be 'inbound' so far"),
     "another method": (WHOLE + 'method = "sftp"\n', "method: it can be 'email' so far"),
@@ -64,7 +64,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     **{
         f"{key}, not built yet": (WHOLE + f"{key} = {value}\n", f"{key}: this part of mailgate is not built yet")
         for key, value in {
-            "folder": '"/upload"', "completion": '"settle"', "columns": "{}", "encoding": '"cp1252"',
+            "folder": '"/upload"', "completion": '"settle"',
             "expect": '"0 6 * * *"', "timezone": '"UTC"', "grace": '"30m"', "remote": "{}",
         }.items()
     },

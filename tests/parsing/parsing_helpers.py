@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from models.data_type import DataType, data_type_from_descriptor
+from models.data_type import DataType
+from models.descriptor import data_type_from_descriptor
 from parsing import Options, Report, parse
 from storage.descriptors import load_data_types
 

@@ -264,3 +264,37 @@ def test_one_byte_never_reaches_beyond_its_row(tmp_path: Path, data: st.DataObje
     wrong = {row for row, _, code in said(report) if code != "DUPLICATE_ROW"}
     assert wrong <= {at + 1}
     assert report.summary.total_rows == 20
+
+
+#: (data type, text, entries as (row, column, code), unchanged)
+OTHER_TYPES = [
+    ("participants-delete", "accountId,id,doNotTrack\na,1,true\na,,x\n",
+     [(3, "id", "REQUIRED_VALUE_MISSING"), (3, "doNotTrack", "INVALID_BOOLEAN")], 0),
+    ("rewards", "userId,uniqueId,rewardUnit\n1,u,a\n1,u,b\n", [(3, "uniqueId", "DUPLICATE_ROW")], 0),
+    ("rewards", "userId,uniqueId,rewardUnit\n1,,a\n1,,b\n1,,a\n1,a,\n", [(4, "", "DUPLICATE_ROW")], 1),
+    ("rewards", "userId,rewardUnit,note\n1,a,x\n1,a,y\n", [(3, "", "DUPLICATE_ROW")], 1),
+    ("rewards", "userId,valueToRedeem\n1,0\n2,0.01\n3,-1\n4,\n",
+     [(2, "valueToRedeem", "VALUE_NOT_ALLOWED"), (4, "valueToRedeem", "VALUE_NOT_ALLOWED")], 0),
+    ("action-modifications", "actionid,reason,amount\n1,OTHER,0\n,OTHER,\n3,other,1\n",
+     [(3, "actionid", "REQUIRED_VALUE_MISSING"), (4, "reason", "VALUE_NOT_ALLOWED")], 0),
+    ("action-modifications", "Oid,ActionTrackerId,Reason,Sku\no,1,OTHER,\no,1,OTHER,s\no,,OTHER,\no,1,TEST_ACTION,s\n",
+     [(4, "Oid", "REQUIRED_VALUE_MISSING"), (5, "Oid, ActionTrackerId, Sku", "DUPLICATE_ROW")], 0),
+    ("product-catalog", "sku,name,url,price,currency,gtin,attributes.size\nS,n,https://x.org,1.5,EUR,123,L\n",
+     [(2, "gtin", "VALUE_NOT_ALLOWED")], 0),
+    ("clicks", "ClickId,CampaignId,ClickDate\nc,1,2026-11-20\nC,1,20.11.2026\n", [(3, "ClickDate", "INVALID_DATE")], 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "entries", "unchanged"), OTHER_TYPES)
+def test_other_data_types(
+    tmp_path: Path, name: str, text: str, entries: list[tuple[int, str, str]], unchanged: int
+) -> None:
+    report = parsed(tmp_path, text, name)
+    assert said(report) == entries
+    assert report.summary.unchanged_rows == unchanged
+
+
+def test_a_group_of_columns_is_needed_whole(tmp_path: Path) -> None:
+    summary = parsed(tmp_path, "OrderId,Reason\no,OTHER\n", "action-modifications").summary
+    assert summary.code == "REQUIRED_COLUMN_MISSING"
+    assert "ActionId, OrderId with ActionTrackerId" in summary.message

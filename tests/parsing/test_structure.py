@@ -15,7 +15,7 @@ from parsing import structure
 from parsing.record import cells_of
 from parsing.source import Source
 from parsing.structure import Scanner
-from parsing.values import read_columns
+from parsing.values import read_columns, sound_bytes
 from tests.parsing.parsing_helpers import errors_of, free_type, parsed, said
 
 CORPUS = Path(__file__).parents[2] / ".." / "shared" / "corpora" / "csv" / "csv-spectrum"
@@ -174,7 +174,8 @@ def test_fast_reader_gives_the_cells_of_the_exact_one(data: bytes) -> None:
         for width in (1, 2, 3):
             bad = record_module.BLANK | record_module.MALFORMED
             sound = (records.fields == width) & ((records.flags & bad) == 0)
-            frame = read_columns(source, records, sound, ",", width, list(range(width)))
+            buffer = sound_bytes(source, records, sound, ",")
+            frame = read_columns(source, records, sound, ",", width, list(range(width)), buffer)
             exactly = [
                 tuple(cells_of(data[s:e], ","))
                 for s, e, ok in zip(records.start, records.end, sound, strict=True)

@@ -1,0 +1,74 @@
+"""An operator's own data types: files in a folder, used without code, refused with the file and the key."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parsing import sample_csv, sample_jsonl
+from storage.descriptors import load_data_types, read_descriptor
+from tests.parsing.parsing_helpers import parsed, said
+
+STOCK: dict[str, Any] = {
+    "name": "stock", "title": "Stock levels", "prefixes": ["stock_"], "header_case": "exact",
+    "fields": [{"name": "sku", "type": "string", "constraints": {"required": True, "maxLength": 64}},
+               {"name": "level", "type": "integer", "constraints": {"minimum": 0}}],
+    "families": [{"prefix": "attributes.", "type": "string"}],
+    "primaryKey": ["sku"], "unknown_columns": "warn", "samples": [{"sku": "A-1", "level": 5}],
+}  # fmt: skip
+
+
+def write(folder: Path, name: str, descriptor: Any) -> None:
+    folder.mkdir(exist_ok=True)
+    text = descriptor if isinstance(descriptor, str) else json.dumps(descriptor)
+    (folder / name).write_text(text, "utf-8")
+
+
+def test_used_without_code(tmp_path: Path) -> None:
+    write(tmp_path / "own", "stock.json", STOCK)
+    kind = load_data_types(tmp_path / "own")["stock"]
+    assert parsed(tmp_path, sample_csv(kind), kind).summary.status == "completed"
+    assert parsed(tmp_path, sample_jsonl(kind), kind).summary.status == "completed"
+    report = parsed(tmp_path, "sku,level,attributes.size\nA,-1,\nA,x,L\n,1,\n", kind)
+    assert said(report) == [
+        (2, "level", "VALUE_NOT_ALLOWED"),
+        (3, "level", "INVALID_INTEGER"),
+        (3, "sku", "DUPLICATE_ROW"),
+        (4, "sku", "REQUIRED_VALUE_MISSING"),
+    ]
+    assert read_descriptor("stock", tmp_path / "own") == STOCK
+
+
+def test_takes_the_place_of_a_built_in_one(tmp_path: Path) -> None:
+    descriptor = read_descriptor("action-modifications")
+    reason = next(field for field in descriptor["fields"] if field["name"] == "Reason")
+    reason["constraints"]["enum"] = ["LATE"]
+    descriptor["samples"] = []
+    write(tmp_path / "own", "ours.json", descriptor)
+    kind = load_data_types(tmp_path / "own")["action-modifications"]
+    assert said(parsed(tmp_path, "ActionId,Reason\n1,LATE\n2,OTHER\n", kind)) == [(3, "Reason", "VALUE_NOT_ALLOWED")]
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert load_data_types(tmp_path / "none") == load_data_types()
+    with pytest.raises(KeyError):
+        read_descriptor("none")
+
+
+#: (file, content, words)
+WRONG: list[tuple[str, Any, str]] = [
+    ("a.json", "{", "a.json: This is no JSON"),
+    ("a.json", [], "a.json: A data type must be a JSON object"),
+    ("a.json", {**STOCK, "primaryKey": ["nr"]}, "a.json: A key names the field nr"),
+    ("a.json", {**STOCK, "fields": [{"name": "sku", "constraints": {"max": 1}}]}, "a.json: .*the field sku.*key max"),
+    ("zz.json", STOCK, "zz.json: stock.json declares the data type stock already"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), WRONG)
+def test_named_with_file_and_key(tmp_path: Path, name: str, content: Any, words: str) -> None:
+    write(tmp_path / "own", "stock.json", STOCK)
+    write(tmp_path / "own", name, content)
+    with pytest.raises(ValueError, match=words):
+        load_data_types(tmp_path / "own")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parsing.form import BROKEN, GOOD, SKIPPED, Bools, Part, Wanted
-from parsing.header import ERROR_COLUMNS, Column, Header
+from parsing.header import ERROR_COLUMNS, Column, Header, without_guard
 from parsing.record import cells_of
 from parsing.source import Source
 from parsing.structure import Records, Scanner
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from parsing.findings import Findings
-
-_GUARDS = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 
 
 class CsvForm:
@@ -93,5 +91,5 @@ class CsvForm:
         if self.header.mended:
             offset = len(ERROR_COLUMNS)
             cells[:offset] = [""] * offset
-            cells[offset:] = [cell[1:] if cell.startswith(_GUARDS) else cell for cell in cells[offset:]]
+            cells[offset:] = [without_guard(cell) for cell in cells[offset:]]
         return cells

@@ -21,6 +21,7 @@ Names = Mapping[str, str]  #: their column's name → ours
 MAX_NAME = 100  #: characters of a column's name that are compared and shown
 MAX_WARNINGS = 50  #: unknown columns that are named one by one
 
+_GUARDS = ("'=", "'+", "'-", "'@", "'\t", "'\r")
 #: the columns that an errors file puts before the original ones; a file that begins with them is a mended one
 ERROR_COLUMNS = ("trace_id", "row", "line", "column", "value", "severity", "code", "status", "message", "hint")
 
@@ -88,6 +89,8 @@ def read_header(source: Source, start: int, data_type: DataType, theirs: Names) 
     cells = cells_of(raw, delimiter)
     mended = is_mended(cells)
     offset = len(ERROR_COLUMNS) if mended else 0
+    if mended:
+        cells = [without_guard(cell) for cell in cells]
     names = tuple(cell.strip() for cell in cells[offset:])
     known = FieldNames(data_type, theirs)
     columns = tuple(Column(index=offset + i, name=name, field=known.find(name)) for i, name in enumerate(names))
@@ -115,6 +118,11 @@ def read_header(source: Source, start: int, data_type: DataType, theirs: Names) 
         mended=mended,
         warnings=tuple(warnings),
     )
+
+
+def without_guard(cell: str) -> str:
+    """Take the guard off a cell that we put it on, so that no spreadsheet calculates it."""
+    return cell[1:] if cell.startswith(_GUARDS) else cell
 
 
 def is_mended(cells: list[str]) -> bool:

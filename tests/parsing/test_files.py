@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import io
 from pathlib import Path
 from typing import Any
 
@@ -258,3 +259,12 @@ def python_finds(data: bytes) -> int | None:
     except UnicodeDecodeError as error:
         return error.start
     return None
+
+
+def test_a_mended_file_loses_the_guard_of_its_column_names_too(tmp_path: Path) -> None:
+    first = parsed(tmp_path, "accountId,id,=cmd,locale\na,1,=x,bad\n")
+    out = io.BytesIO()
+    first.write_errors(out, "01HZZZZZZZZZZZZZZZZZZZZZZZ")
+    assert b"'=cmd" in out.getvalue()
+    again = parsed(tmp_path, out.getvalue().replace(b"bad", b"de_DE"))
+    assert again.summary.header == first.summary.header

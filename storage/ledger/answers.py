@@ -200,11 +200,6 @@ def _clear_undeliverable(session: Session, trace_id: str, now: datetime) -> None
             session.add(alarm)
 
 
-def next_due_at(session: Session) -> datetime | None:
-    """Tell when the next waiting answer is due."""
-    return session.exec(select(sa.func.min(Answer.next_at)).where(Answer.state == WAITING)).one()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Untold:
     """An alarm that operators were not told of yet."""

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from models.connection import Rule
 from models.states import ConnectionState
-from models.tables import Account, Attempt, Connection, ConnectionVersion, Credential, Delivery, IntakeAddress, Upload
+from models.tables import Attempt, Connection, ConnectionVersion, Credential, Delivery, IntakeAddress, Upload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,12 +104,6 @@ def set_state(session: Session, name: str, state: ConnectionState, now: datetime
             session.add(address)
     session.add(connection)
     return True
-
-
-def account_name(session: Session, connection_id: int) -> str:
-    """Give the name of the account that owns a connection."""
-    statement = select(Account.name).join(Connection).where(Connection.id == connection_id)
-    return session.exec(statement).one()
 
 
 def credential_for_login(session: Session, username: str) -> tuple[str, str | None] | None:

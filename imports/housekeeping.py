@@ -90,7 +90,8 @@ class Housekeeper:
             await asyncio.to_thread(self._delete, gone)
         quota = self._settings.limits.ignored_quota_bytes
         await asyncio.to_thread(self._delete, await self._ledger.write(housekeeping.trim_not_taken, quota, now))
-        for some in _in_batches(self._blobs.older_than(now - _ORPHAN), 500):
+        batches = _in_batches(self._blobs.older_than(now - _ORPHAN), 500)
+        while some := await asyncio.to_thread(next, batches, None):  # each look at a folder is the disk's time
             orphans = await self._ledger.read(housekeeping.unnamed, some)
             await asyncio.to_thread(self._delete, orphans)
             if orphans:

@@ -84,6 +84,7 @@ class Limits(_Section):
     smtp_commands: Positive = 10_000  #: in one session
     smtp_auth_attempts: Positive = 3  #: in one session
     smtp_idle: Duration = timedelta(minutes=5)  #: RFC 5321 section 4.5.3.2.7
+    smtp_tls_handshake: Duration = timedelta(seconds=30)  #: on the port of implicit TLS
     smtp_minimum_rate: Positive = 1024  #: bytes a second over smtp_rate_window, in DATA
     smtp_rate_window: Duration = timedelta(seconds=60)
     smtp_data_total: Duration = timedelta(hours=1)

@@ -20,7 +20,6 @@ from storage.ledger import Ledger
 
 log = get_logger("smtp")
 _BACKLOG = 512
-_HANDSHAKE = 30.0  # seconds that a client may take to agree on TLS
 _GRACE = 4.0  # seconds for mails whose bytes are still coming, of the ten that a stop may take
 
 
@@ -88,9 +87,10 @@ class _TlsListener:
             task.add_done_callback(self._handshakes.discard)
 
     async def _shake_hands(self, client: socket.socket, visitor: _Visitor) -> None:
+        limit = self._shared.settings.limits.smtp_tls_handshake.total_seconds()
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: visitor, client, ssl=self._shared.tls, ssl_handshake_timeout=_HANDSHAKE
+                lambda: visitor, client, ssl=self._shared.tls, ssl_handshake_timeout=limit
             )
         except (OSError, ssl.SSLError) as error:  # TimeoutError and ConnectionError are among them
             log.info("no TLS", reason=str(error))

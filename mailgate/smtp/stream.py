@@ -12,6 +12,7 @@ from mailgate.smtp.framing import DataFraming
 from models.codes import Code
 from models.faults import Fault
 
+_INLINE = 1 << 16  # bytes appended on the loop: they stay in memory
 _BATCH = 1 << 20  # bytes handed to the writing thread at once
 
 
@@ -78,7 +79,7 @@ class DataStream:
             raise self._failure
         if self._pending:
             pending, self._pending, self._pending_size = self._pending, [], 0
-            if self.spool.size == 0 and sum(map(len, pending)) < _BATCH:
+            if self.spool.size == 0 and sum(map(len, pending)) <= _INLINE:
                 self.spool.append(pending)  # small: stays in memory, a thread would cost more
             else:
                 await asyncio.to_thread(self.spool.append, pending)

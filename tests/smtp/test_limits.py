@@ -4,7 +4,9 @@ Times are only ever waited for: a bound that is given is generous.
 """
 
 import contextlib
+import socket
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -278,3 +280,17 @@ address = "acme-{number}"
         assert answer.count("accepted ") == 20
         assert {one["connection"] for one in house.uploads_of(digest(content))} == {f"acme-{n}" for n in range(20)}
         assert client.say("NOOP").startswith("250 ")
+
+
+def test_silent_clients_of_implicit_tls_count_and_are_cut_off(folder: Path) -> None:
+    with socket.socket() as probe:  # port 0 means off for this one
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    limits = {"smtp_connections_per_address": 3, "smtp_tls_handshake": timedelta(seconds=1)}
+    with inside(folder, limits=limits, smtp={"tls_port": port}), contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(3)]
+        over = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        assert over.recv(1) == b""  # before any handshake: the first three count
+        assert [one.recv(1) for one in silent] == [b""] * 3  # none is kept for longer than the limit
+        with wire(port, tls=True, greet=False) as client:  # and they have made room
+            client.greet()

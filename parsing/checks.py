@@ -4,14 +4,15 @@ What lives here: one expression per demand on one field; it is true where a row 
 fields or rows stand in ``parsing.rules``.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import polars as pl
 
 from models.codes import Code
 from models.data_type import Field
 from parsing.codesets import COUNTRIES, CURRENCIES
+from parsing.form import Bools, Ints
 from parsing.header import Column
 from parsing.values import column_name
 
@@ -40,8 +41,14 @@ class Check:
     message: str
     severity: str = "error"
     order: int = 0  #: entries of one row come in this order
-    #: looks again at the rows the mask found, where an expression cannot tell; gives whether each one fails
-    refine: Callable[[pl.DataFrame], list[bool]] | None = None
+    refine: "Refine | None" = None  #: looks again at the rows the mask found
+
+
+class Refine(Protocol):
+    """Tell which of the rows that a quick look found really fail."""
+
+    def __call__(self, frame: pl.DataFrame, rows: Ints, /) -> Bools:
+        """Give one answer for each of some rows of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class _Demand:
     mask: pl.Expr
     message: str
     severity: str = "error"
+    refine: Refine | None = None
 
 
 def value(column: Column) -> pl.Expr:
@@ -60,6 +68,16 @@ def value(column: Column) -> pl.Expr:
 def filled(column: Column) -> pl.Expr:
     """Tell where a column holds more than blanks."""
     return value(column).str.strip_chars() != ""
+
+
+def maybe_blank(cell: pl.Expr) -> pl.Expr:
+    """Tell where a text does not begin with a visible ASCII character, so that it may be blank; a quick look."""
+    return (cell < "!") | (cell >= "\x7f")
+
+
+def is_blank(cells: pl.Series) -> Bools:
+    """Tell which texts hold nothing but blanks."""
+    return (cells.str.strip_chars() == "").to_numpy()
 
 
 def checks_of(column: Column, damage: bool) -> list[Check]:
@@ -75,6 +93,7 @@ def checks_of(column: Column, damage: bool) -> list[Check]:
             message=demand.message,
             severity=demand.severity,
             order=(column.index + 1) * 16 + place,
+            refine=demand.refine,
         )
         for place, demand in enumerate(_demands(field, column.name, value(column), damage))
     ]
@@ -83,8 +102,8 @@ def checks_of(column: Column, damage: bool) -> list[Check]:
 def _demands(field: Field, name: str, cell: pl.Expr, damage: bool) -> list[_Demand]:
     found: list[_Demand] = []
     if field.constraints.required:
-        empty = cell.str.strip_chars() == ""
-        found.append(_Demand(Code.REQUIRED_VALUE_MISSING, empty, f"This row requires a valid non-empty {name}"))
+        message = f"This row requires a valid non-empty {name}"
+        found.append(_Demand(Code.REQUIRED_VALUE_MISSING, maybe_blank(cell), message, refine=_blank_in(cell)))
     typed = _type_demand(field, name, cell)
     given = cell != ""
     if field.keywords:
@@ -98,6 +117,15 @@ def _demands(field: Field, name: str, cell: pl.Expr, damage: bool) -> list[_Dema
         text = f"{name} looks changed by a spreadsheet; format the column as text before saving"
         found.append(_Demand(Code.SPREADSHEET_DAMAGE, cell.str.contains(DAMAGED), text, "warning"))
     return found
+
+
+def _blank_in(cell: pl.Expr) -> Refine:
+    name = cell.meta.output_name()
+
+    def refine(frame: pl.DataFrame, rows: Ints) -> Bools:
+        return is_blank(frame[name].gather(rows))
+
+    return refine
 
 
 def _type_demand(field: Field, name: str, cell: pl.Expr) -> _Demand | None:

@@ -136,7 +136,7 @@ class Judge:
         seen, untidy = self._check(frame, checks, demands, part, base, findings)
         return Judged(
             records=records, state=part.state, blank=part.blank, findings=findings, cut_off=part.cut_off, fault=fault,
-            keys=_spread(demands.keys.prints(seen), part) if demands.keys else None,
+            keys=_spread(demands.keys.prints(seen, frame), part) if demands.keys else None,
             runs=_spread(plain_prints(seen, ~untidy), part) if demands.together else None,
         )  # fmt: skip
 
@@ -156,7 +156,7 @@ class Judge:
                 continue
             hits = np.flatnonzero(seen[str(number)].to_numpy())
             if check.refine:
-                hits = hits[np.array(check.refine(frame[hits]), np.bool_)]
+                hits = hits[check.refine(frame, hits)]
             if check.severity == ERROR:
                 part.state[part.where[hits]] = BAD
                 if demands.together and demands.together.index == check.index:

@@ -20,6 +20,7 @@ Counts = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
 BLOCK = 2 << 20  #: bytes looked at in one vectorised step; more than MAX_LINE
+PIECE = 256 << 10  #: bytes in which marks are looked for together
 BATCH = 6 << 20  #: bytes handed on together
 MANY = 250_000  #: records handed on together, where they are short
 SMALL = 64 << 10  #: the step after a fault; it grows again
@@ -27,6 +28,7 @@ RESTARTS = 10_000  #: faults that may send the scan back; after them no quoted c
 REREAD = 64 << 20  #: bytes that faults may make us read twice, beside the size of the file
 
 LF, CR, QUOTE = 10, 13, 34
+_ZERO, _TRUE = np.zeros(1, np.int64), np.ones(1, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Scanner:
         self._opens_after = np.zeros(256, np.bool_)
         self._opens_after[[separator, LF, CR, QUOTE]] = True
         self._separator = separator
+        self._here, self._more = np.empty(PIECE, np.bool_), np.empty(PIECE, np.bool_)
+        self._mask = np.empty(BLOCK, np.bool_)
 
     def batches(self) -> Iterator[Records]:
         """Give all records in order, some megabytes at a time."""
@@ -120,26 +124,49 @@ class Scanner:
 
     def _block(self, start: int, stop: int) -> tuple[Records, bool]:
         """Give the whole records between two offsets, and whether nothing stood in the way of more."""
-        source = self.source
-        block = source.view[start:stop]
-        special = block == LF
-        special |= block == self._separator
-        has_quote = source.find(b'"', start) < stop
-        has_cr = source.find(b"\r", start) < stop
-        if has_quote:
-            special |= block == QUOTE
-        if has_cr:
-            special |= block == CR
-        at = np.flatnonzero(special)
-        kind = block[at]
+        block = self.source.view[start:stop]
+        at, kind, nul = self._marks(block)
+        separators = self._separators(block, at)
         ends = kind == LF
-        if has_cr:
+        if np.count_nonzero(ends) < len(at):
             ends |= self._lone_cr(kind, at, start)
-        if not has_quote:
-            return self._cut(start, stop, at, kind, ends, None, len(at))
+        quotes = np.flatnonzero(kind == QUOTE)
+        if not len(quotes):
+            return self._cut(start, stop, at, separators, ends, None, len(at), nul)
         inside = np.bitwise_and(np.cumsum(kind == QUOTE, dtype=np.uint8), 1, dtype=np.uint8)
-        bad = self._first_bad_quote(block, start, at, kind, inside)
-        return self._cut(start, stop, at, kind, ends, inside == 0, bad)
+        bad = self._first_bad_quote(block, start, at, quotes)
+        return self._cut(start, stop, at, separators, ends, inside == 0, bad, nul)
+
+    def _marks(self, block: npt.NDArray[np.uint8]) -> tuple[Ints, npt.NDArray[np.uint8], Ints]:
+        """Give where quotes and the bytes of line ends are in a block, which is which, and where NUL bytes are.
+
+        The block is looked at in pieces that stay in the processor's cache.
+        """
+        found = []
+        for low in range(0, len(block), PIECE):
+            piece = block[low : low + PIECE]
+            here, more = self._here[: len(piece)], self._more[: len(piece)]
+            np.equal(piece, QUOTE, out=here)
+            if self._separator > CR:
+                np.logical_or(here, np.less_equal(piece, CR, out=more), out=here)
+            else:
+                for mark in (LF, CR, 0):
+                    np.logical_or(here, np.equal(piece, mark, out=more), out=here)
+            found.append(np.flatnonzero(here) + low)
+        at = np.concatenate(found)
+        kind = block[at]
+        wanted = (kind == LF) | (kind == QUOTE) | (kind == CR)
+        if wanted.all():
+            return at, kind, at[:0]
+        return at[wanted], kind[wanted], at[kind == 0]
+
+    def _separators(self, block: npt.NDArray[np.uint8], at: Ints) -> Counts:
+        """Count the delimiters before each of some offsets of a block, from the one before on, and behind the last."""
+        edges = np.concatenate((_ZERO, at))
+        mask = np.equal(block, self._separator, out=self._mask[: len(block)]).view(np.uint8)
+        longest = int(np.diff(edges, append=len(block)).max())
+        # a gap of up to 255 bytes has no more delimiters than one byte counts
+        return np.add.reduceat(mask, edges, dtype=np.uint8 if longest < 256 else np.uint32).astype(np.int32)
 
     def _lone_cr(self, kind: npt.NDArray[np.uint8], at: Ints, start: int) -> Bools:
         """Mark the carriage returns that no line feed follows."""
@@ -150,43 +177,39 @@ class Scanner:
         lone[which[known]] = self.source.view[following[known]] != LF
         return lone
 
-    def _first_bad_quote(
-        self,
-        block: npt.NDArray[np.uint8],
-        start: int,
-        at: Ints,
-        kind: npt.NDArray[np.uint8],
-        inside: npt.NDArray[np.uint8],
-    ) -> int:
-        """Give the index among the special bytes of the first quote that stands where none may, else their number."""
-        which = np.flatnonzero(kind == QUOTE)
-        where = at[which]
-        opening = inside[which] == 1
-        allowed = np.ones(len(which), np.bool_)
-        before = where[opening]
-        allowed[opening] = self._opens_after[block[before - 1]] | (before == 0)
-        behind = where[~opening] + start + 1
-        last = behind >= self.source.size
-        allowed[~opening] = self._opens_after[self.source.view[np.minimum(behind, self.source.size - 1)]] | last
-        return int(which[np.argmin(allowed)]) if not allowed.all() else len(at)
+    def _first_bad_quote(self, block: npt.NDArray[np.uint8], start: int, at: Ints, quotes: Ints) -> int:
+        """Give the index among the marks of the first quote that stands where none may, else their number."""
+        where = at[quotes]
+        before, behind = where[::2], where[1::2] + start + 1  # every other quote opens
+        opens = self._opens_after[block[before - 1]]
+        opens[:1] |= before[:1] == 0
+        closes = self._opens_after[self.source.view[np.minimum(behind, self.source.size - 1)]]
+        closes[-1:] |= behind[-1:] >= self.source.size
+        if opens.all() and closes.all():
+            return len(at)
+        allowed = np.empty(len(where), np.bool_)
+        allowed[::2], allowed[1::2] = opens, closes
+        return int(quotes[np.argmin(allowed)])
 
     def _cut(
-        self, start: int, stop: int, at: Ints, kind: npt.NDArray[np.uint8], ends: Bools, outside: Bools | None, bad: int
-    ) -> tuple[Records, bool]:
+        self, start: int, stop: int, at: Ints, separators: Counts, ends: Bools, outside: Bools | None, bad: int,
+        nul: Ints,
+    ) -> tuple[Records, bool]:  # fmt: skip
         """Cut a block into records at the line ends outside quotes that stand before a bad quote."""
         closing = np.flatnonzero(ends if outside is None else ends & outside)
         closing = closing[: np.searchsorted(closing, bad)]
-        separators = kind == self._separator
-        if outside is not None:
-            separators &= outside
-        count: Counts = np.cumsum(separators, dtype=np.int32)[closing]
+        counted = separators
+        if outside is not None:  # a gap is outside where the mark before it is
+            counted = separators * np.concatenate((_TRUE, outside))
+        total: Counts = np.cumsum(counted, dtype=np.int32)
+        count = total[closing]
         end = at[closing] + start
         # a last record whose quotes are open or span lines is read exactly
         open_rest = outside is not None and (
             not outside[-1] or bool(ends[closing[-1] + 1 if len(closing) else 0 :].any())
         )
         if stop == self.source.size and bad == len(at) and not open_rest:
-            end, count = self._with_rest(end, count, int(np.count_nonzero(separators)), start, stop)
+            end, count = self._with_rest(end, count, int(total[-1]), start, stop)
         if not len(end):
             return _of_records([]), bad == len(at)
         after = np.minimum(end + 1, stop)
@@ -195,12 +218,14 @@ class Scanner:
         crlf &= end < stop
         end = end - crlf
         number = np.diff(count, prepend=0).astype(np.int64) + 1
-        lines, suspect = self._inner_lines(kind, ends, closing, len(end), outside)
+        lines, suspect = self._inner_lines(separators, ends, closing, len(end), outside)
         flags = np.where(end == begin, BLANK, 0).astype(np.uint8)
         flags[suspect] |= SUSPECT
         if after[-1] == end[-1]:
             flags[-1] |= UNFINISHED
-        self._mark_nul(begin, after, flags, start)
+        if len(nul):
+            inner = nul[nul < after[-1] - start] + start
+            flags[np.unique(np.searchsorted(begin, inner, "right") - 1)] |= MALFORMED
         records = Records(begin, end, after, number, lines, flags)
         over = np.flatnonzero(end - begin > MAX_LINE)
         if len(over):
@@ -214,7 +239,7 @@ class Scanner:
         return end, count
 
     def _inner_lines(
-        self, kind: npt.NDArray[np.uint8], ends: Bools, closing: Ints, size: int, outside: Bools | None
+        self, separators: Counts, ends: Bools, closing: Ints, size: int, outside: Bools | None
     ) -> tuple[Ints, Ints]:
         """Give the physical lines of each record, and which records of several lines look like rows."""
         lines = np.ones(size, np.int64)
@@ -227,15 +252,10 @@ class Scanner:
         if not len(several):
             return lines, none
         every = np.flatnonzero(ends)
-        per_line = np.diff(np.cumsum(kind == self._separator, dtype=np.int64)[every], prepend=0)
+        per_line = np.diff(np.cumsum(separators, dtype=np.int64)[every], prepend=0)
         like_row = np.concatenate(([0], np.cumsum(per_line == self.width - 1)))
         last = number[several]  # lines are counted from 0: a record is the lines first..last-1
         first = last - lines[several]
         inner = lines[several] > 2
         low, high = first + inner, last - inner
         return lines, several[like_row[high] - like_row[low] == high - low]
-
-    def _mark_nul(self, begin: Ints, after: Ints, flags: npt.NDArray[np.uint8], start: int) -> None:
-        if self.source.find(b"\0", start) < after[-1]:
-            where = np.flatnonzero(self.source.view[start : after[-1]] == 0) + start
-            flags[np.unique(np.searchsorted(begin, where, "right") - 1)] |= MALFORMED

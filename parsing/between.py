@@ -155,14 +155,11 @@ def repeated(prints: Prints, cells: Cells, keys: Keys) -> Iterator[Repeat]:
 
 def _groups(prints: Prints) -> Iterator[list[int]]:
     """Give the records whose fingerprint is not alone, group by group, each in order."""
-    used = np.flatnonzero(prints)
-    if pl.Series(prints[used]).n_unique() == len(used):
-        return
-    values = np.sort(prints[used])
-    same = values[1:][values[1:] == values[:-1]]
+    values = np.sort(prints)
+    same = values[1:][(values[1:] == values[:-1]) & (values[1:] != 0)]
     if not len(same):
         return
-    twice = used[np.isin(prints[used], same)]
+    twice = np.flatnonzero(np.isin(prints, same))
     ordered = twice[np.argsort(prints[twice], kind="stable")]
     for group in np.split(ordered, np.flatnonzero(np.diff(prints[ordered])) + 1):
         yield group.tolist()

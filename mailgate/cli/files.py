@@ -36,7 +36,7 @@ def check(
     accepted: Annotated[Path | None, typer.Option(help="Write the accepted rows here (.parquet or .csv).")] = None,
 ) -> None:
     """Parse a file offline with the same parser as an import; exit 1 when a row or the file is refused."""
-    from mailgate.cli.checking import check_file, offline_options
+    from mailgate.cli.checking import Digest, check_file, offline_options
     from models.result import Identity, result_object
     from models.states import ImportStatus
 
@@ -45,7 +45,8 @@ def check(
     if not file.is_file():
         raise Stop(EXIT_MISSING, f"there is no file {file}")
     data_type, started = _data_type(type_), now()
-    report, digest = check_file(file, data_type, offline_options(file, started))
+    digest = Digest(file)  # before the parser is loaded, which takes as long
+    report = check_file(file, data_type, offline_options(file, started))
     summary = report.summary
     if errors is not None and summary.entries:
         with errors.open("wb") as out:
@@ -53,7 +54,7 @@ def check(
     if accepted is not None:
         report.write_accepted(accepted)
     identity = Identity(
-        data_type=data_type.name, file_name=file.name, sha256=digest, started_at=_iso(started), finished_at=_iso(now()),
+        data_type=data_type.name, file_name=file.name, sha256=digest.value(), started_at=_iso(started), finished_at=_iso(now()),
         errors_file=str(errors) if errors is not None and summary.entries else None,
     )  # fmt: skip
     result = result_object(identity, summary)

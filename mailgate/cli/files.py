@@ -54,8 +54,8 @@ def check(
     if accepted is not None:
         report.write_accepted(accepted)
     identity = Identity(
-        data_type=data_type.name, file_name=file.name, sha256=digest.value(), started_at=_iso(started), finished_at=_iso(now()),
-        errors_file=str(errors) if errors is not None and summary.entries else None,
+        data_type=data_type.name, file_name=file.name, sha256=digest.value(), started_at=_iso(started),
+        finished_at=_iso(now()), errors_file=str(errors) if errors is not None and summary.entries else None,
     )  # fmt: skip
     result = result_object(identity, summary)
     if state.json:

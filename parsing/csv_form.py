@@ -44,7 +44,7 @@ class CsvForm:
     def read(self, records: Records, wanted: Wanted, base: int, findings: "Findings") -> Part:
         """Judge the shape of some records and read the wanted columns of the sound ones."""
         from parsing.shape import judge_shape
-        from parsing.values import read_columns, sound_bytes
+        from parsing.values import is_tidy, read_columns, sound_bytes
 
         header = self.header
         shape = judge_shape(self.source, records, header.delimiter, header.width, base, findings)
@@ -62,6 +62,7 @@ class CsvForm:
         return Part(
             frame=frame, where=where, state=state, blank=int(np.count_nonzero(shape.blank)), columns=header.columns,
             cut_off=shape.cut_off, counted_wrong=shape.counted_wrong, damaged=damaged,
+            tidy=self.folded and is_tidy(buffer),
         )  # fmt: skip
 
     def _mended(self, frame: "pl.DataFrame") -> "tuple[pl.DataFrame, Bools]":

@@ -39,6 +39,7 @@ class Part:
     cut_off: bool = False  #: the last record is unfinished
     counted_wrong: bool = False  #: some record has another number of fields than the header
     damaged: bool = False  #: it may hold traces of a spreadsheet
+    tidy: bool = False  #: values are known to be trimmed and in lower case
     fault: "PermanentError | None" = None  #: rejects the file once these records are counted
 
 

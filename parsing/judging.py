@@ -131,7 +131,7 @@ class Judge:
         else:
             if self.kind.plain_file and part.counted_wrong:
                 fault = two_columns()
-            frame = self.kind.normalised(frame)
+            frame = frame if part.tidy else self.kind.normalised(frame)
             checks, fault = self.kind.checks(frame, fault)
         seen, untidy = self._check(frame, checks, demands, part, base, findings)
         return Judged(

@@ -97,6 +97,16 @@ def _read_slowly(source: Source, records: Records, sound: Bools, delimiter: str,
     return pl.DataFrame(rows, schema={column_name(i): pl.String for i in wanted}, orient="row")
 
 
+def is_tidy(buffer: bytes) -> bool:
+    """Tell whether no value can have blanks around it, capitals, quotes or characters beyond ASCII."""
+    if b'"' in buffer:
+        return False
+    view = np.frombuffer(buffer, np.uint8)
+    line_ends = np.count_nonzero(view == 10) + np.count_nonzero(view == 13)
+    capital = (view - 65) < 26  # bytes below A wrap round
+    return not capital.any() and not (view > 126).any() and np.count_nonzero(view <= 32) == line_ends
+
+
 def unguarded(frame: pl.DataFrame) -> pl.DataFrame:
     """Take off the guard that an errors file puts before cells a spreadsheet would calculate."""
     return frame.with_columns(

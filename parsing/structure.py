@@ -12,23 +12,19 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from parsing.marks import BLOCK, CR, LF, QUOTE, Counts, Finder, Ints, Marks
 from parsing.record import BLANK, MALFORMED, MAX_LINE, SUSPECT, UNFINISHED, Record, read_record
 from parsing.source import Source
 
-Ints = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
-BLOCK = 2 << 20  #: bytes looked at in one vectorised step; more than MAX_LINE
-PIECE = 256 << 10  #: bytes in which marks are looked for together
 BATCH = 6 << 20  #: bytes handed on together
 MANY = 250_000  #: records handed on together, where they are short
-SMALL = 64 << 10  #: the step after a fault; it grows again
+SMALL = 32 << 10  #: the step after a fault; it grows again
 RESTARTS = 10_000  #: faults that may send the scan back; after them no quoted cell may span lines
 REREAD = 64 << 20  #: bytes that faults may make us read twice, beside the size of the file
 
-LF, CR, QUOTE = 10, 13, 34
-_ZERO, _TRUE = np.zeros(1, np.int64), np.ones(1, np.bool_)
+_TRUE = np.ones(1, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +70,7 @@ class Scanner:
         separator = ord(delimiter)
         self._opens_after = np.zeros(256, np.bool_)
         self._opens_after[[separator, LF, CR, QUOTE]] = True
-        self._separator = separator
-        self._here, self._more = np.empty(PIECE, np.bool_), np.empty(PIECE, np.bool_)
-        self._mask = np.empty(BLOCK, np.bool_)
+        self._finder = Finder(source, separator)
 
     def batches(self) -> Iterator[Records]:
         """Give all records in order, some megabytes at a time."""
@@ -124,49 +118,17 @@ class Scanner:
 
     def _block(self, start: int, stop: int) -> tuple[Records, bool]:
         """Give the whole records between two offsets, and whether nothing stood in the way of more."""
-        block = self.source.view[start:stop]
-        at, kind, nul = self._marks(block)
-        separators = self._separators(block, at)
+        marks = self._finder.marks(start, stop)
+        at, kind = marks.at, marks.kind
         ends = kind == LF
         if np.count_nonzero(ends) < len(at):
             ends |= self._lone_cr(kind, at, start)
         quotes = np.flatnonzero(kind == QUOTE)
         if not len(quotes):
-            return self._cut(start, stop, at, separators, ends, None, len(at), nul)
+            return self._cut(start, stop, marks, ends, None, len(at))
         inside = np.bitwise_and(np.cumsum(kind == QUOTE, dtype=np.uint8), 1, dtype=np.uint8)
-        bad = self._first_bad_quote(block, start, at, quotes)
-        return self._cut(start, stop, at, separators, ends, inside == 0, bad, nul)
-
-    def _marks(self, block: npt.NDArray[np.uint8]) -> tuple[Ints, npt.NDArray[np.uint8], Ints]:
-        """Give where quotes and the bytes of line ends are in a block, which is which, and where NUL bytes are.
-
-        The block is looked at in pieces that stay in the processor's cache.
-        """
-        found = []
-        for low in range(0, len(block), PIECE):
-            piece = block[low : low + PIECE]
-            here, more = self._here[: len(piece)], self._more[: len(piece)]
-            np.equal(piece, QUOTE, out=here)
-            if self._separator > CR:
-                np.logical_or(here, np.less_equal(piece, CR, out=more), out=here)
-            else:
-                for mark in (LF, CR, 0):
-                    np.logical_or(here, np.equal(piece, mark, out=more), out=here)
-            found.append(np.flatnonzero(here) + low)
-        at = np.concatenate(found)
-        kind = block[at]
-        wanted = (kind == LF) | (kind == QUOTE) | (kind == CR)
-        if wanted.all():
-            return at, kind, at[:0]
-        return at[wanted], kind[wanted], at[kind == 0]
-
-    def _separators(self, block: npt.NDArray[np.uint8], at: Ints) -> Counts:
-        """Count the delimiters before each of some offsets of a block, from the one before on, and behind the last."""
-        edges = np.concatenate((_ZERO, at))
-        mask = np.equal(block, self._separator, out=self._mask[: len(block)]).view(np.uint8)
-        longest = int(np.diff(edges, append=len(block)).max())
-        # a gap of up to 255 bytes has no more delimiters than one byte counts
-        return np.add.reduceat(mask, edges, dtype=np.uint8 if longest < 256 else np.uint32).astype(np.int32)
+        bad = self._first_bad_quote(self.source.view[start:stop], start, at, quotes)
+        return self._cut(start, stop, marks, ends, inside == 0, bad)
 
     def _lone_cr(self, kind: npt.NDArray[np.uint8], at: Ints, start: int) -> Bools:
         """Mark the carriage returns that no line feed follows."""
@@ -192,10 +154,10 @@ class Scanner:
         return int(quotes[np.argmin(allowed)])
 
     def _cut(
-        self, start: int, stop: int, at: Ints, separators: Counts, ends: Bools, outside: Bools | None, bad: int,
-        nul: Ints,
-    ) -> tuple[Records, bool]:  # fmt: skip
+        self, start: int, stop: int, marks: Marks, ends: Bools, outside: Bools | None, bad: int
+    ) -> tuple[Records, bool]:
         """Cut a block into records at the line ends outside quotes that stand before a bad quote."""
+        at, separators, nul = marks.at, marks.separators, marks.nul
         closing = np.flatnonzero(ends if outside is None else ends & outside)
         closing = closing[: np.searchsorted(closing, bad)]
         counted = separators

@@ -11,8 +11,9 @@ import numpy as np
 from parsing.form import BROKEN, GOOD, SKIPPED, Bools, Part, Wanted
 from parsing.header import ERROR_COLUMNS, Column, Header, without_guard
 from parsing.record import cells_of
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records, Scanner
+from parsing.structure import Scanner
 
 if TYPE_CHECKING:
     import polars as pl

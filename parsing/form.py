@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from parsing.header import Column
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 if TYPE_CHECKING:
     import polars as pl

@@ -19,8 +19,8 @@ from parsing.findings import ERROR, Findings
 from parsing.form import BAD, Bools, Form, Ints, Part
 from parsing.header import Column
 from parsing.options import Options
+from parsing.records import Records
 from parsing.rules import rule_checks
-from parsing.structure import Records
 from parsing.values import column_name
 
 

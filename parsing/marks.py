@@ -57,6 +57,10 @@ class Finder:
             return self._known
         return self._known.part(start - self._start, stop - self._start)
 
+    def known_to(self, start: int) -> int:
+        """Give up to where the marks behind an offset were found already."""
+        return self._stop if self._start <= start < self._stop else start
+
     def _look(self, block: Bytes) -> Marks:
         found = []
         for low in range(0, len(block), PIECE):

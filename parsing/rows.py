@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from parsing.form import Form
 from parsing.record import MAX_LINE
-from parsing.structure import Records
+from parsing.records import Records
 
 Offsets = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
 _SMALL = 1 << 32  #: files below it have offsets of four bytes

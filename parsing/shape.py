@@ -12,8 +12,8 @@ import numpy.typing as npt
 from models.codes import Code
 from parsing.findings import ERROR, WARNING, Findings
 from parsing.record import BLANK, MALFORMED, MAX_LINE, OPEN, SUSPECT, TOO_LARGE, UNFINISHED
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 Bools = npt.NDArray[np.bool_]
 

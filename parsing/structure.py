@@ -7,13 +7,15 @@ that does not ends the block's trust: the records before its own are taken, its 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 
+from parsing.lines import Lines, line_ends, lines_alone
 from parsing.marks import BLOCK, CR, LF, QUOTE, Counts, Finder, Ints, Marks
 from parsing.record import BLANK, MALFORMED, MAX_LINE, SUSPECT, UNFINISHED, Record, read_record
+from parsing.records import Records
 from parsing.source import Source
 
 Bools = npt.NDArray[np.bool_]
@@ -22,28 +24,10 @@ BATCH = 6 << 20  #: bytes handed on together
 MANY = 250_000  #: records handed on together, where they are short
 SMALL = 32 << 10  #: the step after a fault; it grows again
 RESTARTS = 10_000  #: faults that may send the scan back; after them no quoted cell may span lines
+FEW = 8  #: of so many lines at most one may be no record by itself, else faults are read around
 REREAD = 64 << 20  #: bytes that faults may make us read twice, beside the size of the file
 
 _TRUE = np.ones(1, np.bool_)
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Some records of a file, one below the other; every array has one element for each."""
-
-    start: Ints  #: offset of the first byte
-    end: Ints  #: offset behind the content, before the line end
-    after: Ints  #: offset behind the line end
-    fields: Ints
-    lines: Ints  #: physical lines, 1 without line breaks in quotes
-    flags: npt.NDArray[np.uint8]  #: see parsing.record
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    def head(self, count: int) -> "Records":
-        """Give the first records."""
-        return Records(*(getattr(self, f.name)[:count] for f in fields(self)))
 
 
 def _joined(parts: list[Records]) -> Records:
@@ -99,9 +83,33 @@ class Scanner:
         if trusted and (len(records) or room):
             self._step = min(self._step * 4, BLOCK)
         elif self._at < self.source.size:
-            self._exact = min(self._exact * 2, 4096) if self._since_fault < 64 else 1
-            parts.append(_of_records(self._read_exactly(self._exact)))
-            self._since_fault, self._step = 0, SMALL
+            parts += self._past_fault()
+        return parts
+
+    def _past_fault(self) -> list[Records]:
+        """Take the record in which the block's trust ended, and those behind it as far as it pays."""
+        stop = self._finder.known_to(self._at)
+        lines = lines_alone(self.source, self._finder.marks(self._at, stop), self._at, self._opens_after)
+        if lines and FEW * np.count_nonzero(~lines.alone) < len(lines.alone):
+            self._step, self._since_fault = BLOCK, RESTARTS
+            return self._line_by_line(lines)
+        self._exact = min(self._exact * 2, 4096) if self._since_fault < 64 else 1
+        self._since_fault, self._step = 0, SMALL
+        return [_of_records(self._read_exactly(self._exact))]
+
+    def _line_by_line(self, lines: Lines) -> list[Records]:
+        """Take lines that are records by themselves as they stand, and read the others exactly."""
+        parts: list[Records] = []
+        known, line = lines.records, 0
+        for strange in [*np.flatnonzero(~lines.alone).tolist(), len(known)]:
+            if strange < line:
+                continue  # part of a record of several lines
+            if strange > line:
+                parts.append(known.part(line, strange))
+                self._at = int(known.after[strange - 1])
+            if strange < len(known):
+                parts.append(_of_records(self._read_exactly(1)))
+                line = int(np.searchsorted(known.start, self._at))
         return parts
 
     def _read_exactly(self, count: int) -> list[Record]:
@@ -120,24 +128,13 @@ class Scanner:
         """Give the whole records between two offsets, and whether nothing stood in the way of more."""
         marks = self._finder.marks(start, stop)
         at, kind = marks.at, marks.kind
-        ends = kind == LF
-        if np.count_nonzero(ends) < len(at):
-            ends |= self._lone_cr(kind, at, start)
+        ends = line_ends(self.source, marks, start)
         quotes = np.flatnonzero(kind == QUOTE)
         if not len(quotes):
             return self._cut(start, stop, marks, ends, None, len(at))
         inside = np.bitwise_and(np.cumsum(kind == QUOTE, dtype=np.uint8), 1, dtype=np.uint8)
         bad = self._first_bad_quote(self.source.view[start:stop], start, at, quotes)
         return self._cut(start, stop, marks, ends, inside == 0, bad)
-
-    def _lone_cr(self, kind: npt.NDArray[np.uint8], at: Ints, start: int) -> Bools:
-        """Mark the carriage returns that no line feed follows."""
-        lone: Bools = kind == CR
-        which = np.flatnonzero(lone)
-        following = at[which] + start + 1
-        known = following < self.source.size
-        lone[which[known]] = self.source.view[following[known]] != LF
-        return lone
 
     def _first_bad_quote(self, block: npt.NDArray[np.uint8], start: int, at: Ints, quotes: Ints) -> int:
         """Give the index among the marks of the first quote that stands where none may, else their number."""
@@ -191,7 +188,7 @@ class Scanner:
         records = Records(begin, end, after, number, lines, flags)
         over = np.flatnonzero(end - begin > MAX_LINE)
         if len(over):
-            return records.head(int(over[0])), False
+            return records.part(0, int(over[0])), False
         return records, bad == len(at)
 
     def _with_rest(self, end: Ints, count: Counts, total: int, start: int, stop: int) -> tuple[Ints, Counts]:

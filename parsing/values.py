@@ -12,8 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from parsing.record import LITERAL, cells_of
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 Bools = npt.NDArray[np.bool_]
 _GUARDED = r"^'[=+\-@\t\r]"

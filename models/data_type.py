@@ -126,14 +126,20 @@ class DataType:
         return None
 
     def with_enums(self, enums: Mapping[str, tuple[str, ...]]) -> "DataType":
-        """Give the data type with other lists of allowed values, by field name; unknown names raise ValueError."""
-        unknown = sorted(set(enums) - {field.name for field in self.fields})
-        if unknown:
-            raise ValueError(f"The data type {self.name} has no field {', '.join(unknown)}.")
-        changed = tuple(
-            replace(field, constraints=replace(field.constraints, enum=tuple(enums[field.name])))
-            if field.name in enums
-            else field
-            for field in self.fields
+        """Give the data type with other lists of allowed values, by field name; unknown names raise ValueError.
+
+        A name of a family becomes a field of its own. Sample rows keep to the new lists.
+        """
+        if self.layout == "list":
+            raise ValueError(f"The list {self.name} takes no list of values.")
+        known = {field.name: field for field in self.fields}
+        for name, values in enums.items():
+            field = self.field(name)
+            if field is None:
+                raise ValueError(f"The data type {self.name} has no field {name}.")
+            known[name] = replace(field, constraints=replace(field.constraints, enum=tuple(values)))
+        samples = tuple(
+            {name: cell if str(cell) in enums.get(name, (str(cell),)) else enums[name][0] for name, cell in row.items()}
+            for row in self.samples
         )
-        return replace(self, fields=changed)
+        return replace(self, fields=tuple(known.values()), samples=samples)

@@ -31,7 +31,6 @@ DEPTH = 3  #: batches that the search for records may be ahead
 def parse(path: Path, data_type: DataType, options: Options) -> Report:
     """Read a file as one data type and report every bad row; raise ValueError where the options are wrong."""
     _check_options(data_type, options)
-    data_type = data_type.with_enums(options.enums) if options.enums else data_type
     source = Source(path)
     encoding: Encoding | None = None
     form: Form | None = None

@@ -218,6 +218,7 @@ def upgrade() -> None:
     with op.batch_alter_table("upload", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_upload_blob"), ["blob"], unique=False)
         batch_op.create_index("ix_upload_content", ["connection_id", "sha256"], unique=False)
+        batch_op.create_index("ix_upload_order", ["connection_id", "received_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_upload_status"), ["status"], unique=False)
         batch_op.create_index(batch_op.f("ix_upload_trace_id"), ["trace_id"], unique=False)
 
@@ -257,6 +258,7 @@ def downgrade() -> None:
     with op.batch_alter_table("upload", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_upload_trace_id"))
         batch_op.drop_index(batch_op.f("ix_upload_status"))
+        batch_op.drop_index("ix_upload_order")
         batch_op.drop_index("ix_upload_content")
         batch_op.drop_index(batch_op.f("ix_upload_blob"))
 

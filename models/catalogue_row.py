@@ -47,8 +47,8 @@ ERRORS: tuple[Entry, ...] = (
     _error(
         code=Code.NESTED_VALUE,
         title="A single value is expected",
-        meaning="The field holds a list or an object where only text, a number or true/false can stand, or the "
-        "object nests deeper than 20 levels.",
+        meaning="The field holds a list or an object where only text, a number or true/false can stand, in JSON "
+        "Lines or in a CSV cell that is JSON as a whole, or the object nests deeper than 20 levels.",
         mend="Give a single value, and put several values into several fields.",
         example='`{"customFields": {"size": ["S", "M"]}}`. Right: `{"customFields": {"size": "S"}}`.',
     ),

@@ -27,6 +27,7 @@ class Constraints:
     enum: tuple[str, ...] = ()
     precision: int | None = None  #: decimal digits of a number in all
     scale: int | None = None  #: decimal digits of a number behind the point
+    scalar: bool = False  #: a CSV cell must not hold a list or an object of JSON; JSON Lines never may
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,6 +125,12 @@ class DataType:
             if name.startswith(family.prefix) and len(name) > len(family.prefix):
                 return family.field(name)
         return None
+
+    def without_scalars(self) -> "DataType":
+        """Give the data type for a form that tells text from lists and objects by itself."""
+        fields = tuple(replace(f, constraints=replace(f.constraints, scalar=False)) for f in self.fields)
+        families = tuple(replace(f, constraints=replace(f.constraints, scalar=False)) for f in self.families)
+        return replace(self, fields=fields, families=families)
 
     def with_enums(self, enums: Mapping[str, tuple[str, ...]]) -> "DataType":
         """Give the data type with other lists of allowed values, by field name; unknown names raise ValueError.

@@ -4,6 +4,7 @@ What lives here: one expression per demand on one field; it is true where a row 
 fields or rows stand in ``parsing.rules``.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ EMAIL = (
 )
 URL = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#.]+[^\s/?#]*(?:[/?#]\S*)?$"
 LOCALE = r"^[a-z]{2,3}_[A-Z]{2}$"
+NESTED = r"^\s*(?:\[|\{)"
 DAMAGED = r"^(?:-?\d(?:[.,]\d+)?E\+\d+|#(?:REF!|N/A|NAME\?|VALUE!|DIV/0!|NUM!|NULL!)|#{4,})$"
 
 
@@ -50,6 +52,7 @@ class _Demand:
     mask: pl.Expr
     message: str
     severity: str = "error"
+    refine: Callable[[pl.DataFrame], list[bool]] | None = None
 
 
 def value(column: Column) -> pl.Expr:
@@ -63,7 +66,7 @@ def filled(column: Column) -> pl.Expr:
 
 
 def checks_of(column: Column, damage: bool) -> list[Check]:
-    """Give the demands on one known column; ``damage`` asks also for traces of a spreadsheet."""
+    """Give the demands on one known column; ``damage`` asks also for traces of a spreadsheet and for JSON in cells."""
     field = column.field
     assert field is not None
     return [
@@ -75,6 +78,7 @@ def checks_of(column: Column, damage: bool) -> list[Check]:
             message=demand.message,
             severity=demand.severity,
             order=(column.index + 1) * 16 + place,
+            refine=demand.refine,
         )
         for place, demand in enumerate(_demands(field, column.name, value(column), damage))
     ]
@@ -94,10 +98,32 @@ def _demands(field: Field, name: str, cell: pl.Expr, damage: bool) -> list[_Dema
         given &= ~typed.mask
     limits = _length_demands(field, name, cell) + _value_demands(field, name, cell)
     found += [_Demand(limit.code, given & limit.mask, limit.message) for limit in limits]
+    if damage and field.constraints.scalar:
+        found.append(_scalar_demand(name, cell))
     if damage and field.type == "string":
         text = f"{name} looks changed by a spreadsheet; format the column as text before saving"
         found.append(_Demand(Code.SPREADSHEET_DAMAGE, cell.str.contains(DAMAGED), text, "warning"))
     return found
+
+
+def _scalar_demand(name: str, cell: pl.Expr) -> _Demand:
+    """Give two stages: cells that begin like JSON by expression, and those of them that are JSON one by one."""
+    message = f"{name} must be a single value, not a list or an object of JSON"
+    return _Demand(
+        Code.NESTED_VALUE, cell.str.contains(NESTED), message,
+        refine=lambda rows: [_is_nested(text) for text in rows.select(cell).to_series().to_list()],
+    )  # fmt: skip
+
+
+def _is_nested(text: str) -> bool:
+    """Tell whether a text that begins with a bracket is JSON as a whole."""
+    try:
+        json.loads(text.strip(), parse_int=str)  # a number of any length
+    except ValueError:
+        return False
+    except RecursionError:
+        return True  # so many brackets are no text
+    return True
 
 
 def _type_demand(field: Field, name: str, cell: pl.Expr) -> _Demand | None:

@@ -52,7 +52,7 @@ class CsvForm:
         where = np.flatnonzero(shape.sound)
         buffer = sound_bytes(self.source, records, shape.sound, header.delimiter)
         # a search for one rare byte is many times faster than one for two of which the first is not rare
-        damaged = b"#" in buffer or (b"+" in buffer and b"E+" in buffer)
+        damaged = b"#" in buffer or (b"+" in buffer and b"E+" in buffer) or b"[" in buffer or b"{" in buffer
         needed = list(range(header.width)) if header.mended else wanted(header.columns, damaged)
         frame = read_columns(self.source, records, shape.sound, header.delimiter, header.width, needed, buffer)
         if header.mended:

@@ -78,7 +78,7 @@ def _form(source: Source, start: int, data_type: DataType, options: Options) -> 
     if (json and options.format != "csv") or options.format == "jsonl":
         from parsing.json_form import JsonForm
 
-        return JsonForm(source, start, data_type, options)
+        return JsonForm(source, start, data_type.without_scalars(), options)
     check(source, start, min(source.line_end(start), start + MAX_LINE))
     if data_type.layout == "list":
         return ListForm(source, read_list_header(source, start, data_type, options.columns))

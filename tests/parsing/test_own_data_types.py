@@ -121,3 +121,12 @@ def test_lists_of_values_that_fit_nothing(enums: dict[str, dict[str, tuple[str, 
     with pytest.raises(DataTypesWrong) as told:
         load_data_types(None, enums)
     assert sentence in str(told.value)
+
+
+def test_single_values_are_demanded_where_a_descriptor_says_so(tmp_path: Path) -> None:
+    families = [{"prefix": "attributes.", "constraints": {"scalar": True}}, {"prefix": "raw."}]
+    fields = [{"name": "sku"}, {"name": "sizes", "constraints": {"scalar": True}}]
+    write(tmp_path / "own", "stock.json", {**STOCK, "fields": fields, "families": families, "samples": []})
+    text = 'sku,sizes,attributes.a,raw.a\nA,[1],"[1,2]",{}\nB,S,[x],[]\n'
+    report = parsed(tmp_path, text, load_data_types(tmp_path / "own")["stock"])
+    assert said(report) == [(2, "sizes", "NESTED_VALUE"), (2, "attributes.a", "NESTED_VALUE")]

@@ -20,11 +20,12 @@ DATE_TIME = (
     r"^[1-9]\d{3}-\d{2}-\d{2}(?:[Tt](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
     r"(?:[Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?)?$"
 )
+#: letters of all scripts; no blanks, hidden characters or general punctuation
+_WORLD = r"\u{A1}-\u{AC}\u{AE}-\u{167F}\u{1681}-\u{1FFF}\u{2070}-\u{2FFF}\u{3001}-\u{FEFE}\u{FF00}-\u{10FFFF}"
 EMAIL = (
-    r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~\-\u{80}-\u{10FFFF}]{1,64}"
-    r"@(?:[A-Za-z0-9\u{80}-\u{10FFFF}](?:[A-Za-z0-9\-\u{80}-\u{10FFFF}]{0,61}[A-Za-z0-9\u{80}-\u{10FFFF}])?\.)+"
-    r"[A-Za-z\u{80}-\u{10FFFF}][A-Za-z0-9\-\u{80}-\u{10FFFF}]*[A-Za-z0-9\u{80}-\u{10FFFF}]$"
-)
+    r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~\-WORLD]{1,64}"
+    r"@(?:[A-Za-z0-9WORLD](?:[A-Za-z0-9\-WORLD]{0,61}[A-Za-z0-9WORLD])?\.)+[A-Za-zWORLD][A-Za-z0-9\-WORLD]*[A-Za-z0-9WORLD]$"
+).replace("WORLD", _WORLD)
 URL = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#.]+[^\s/?#]*(?:[/?#]\S*)?$"
 LOCALE = r"^[a-z]{2,3}_[A-Z]{2}$"
 NESTED = r"^\s*(?:\[|\{)"

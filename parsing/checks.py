@@ -87,11 +87,12 @@ def checks_of(column: Column, damage: bool) -> list[Check]:
 
 def _demands(field: Field, name: str, cell: pl.Expr, damage: bool) -> list[_Demand]:
     found: list[_Demand] = []
+    given = cell != ""
     if field.constraints.required:
         empty = cell.str.strip_chars() == ""
+        given = ~empty  # blanks are missing, and nothing else is wrong with them
         found.append(_Demand(Code.REQUIRED_VALUE_MISSING, empty, f"This row requires a valid non-empty {name}"))
     typed = _type_demand(field, name, cell)
-    given = cell != ""
     if field.keywords:
         given &= ~cell.is_in(list(field.keywords))
     if typed:

@@ -19,7 +19,7 @@ from parsing.source import Source
 from parsing.structure import Records
 
 Bools = npt.NDArray[np.bool_]
-_WHITE = b" \t\x1a"  #: the last is how old systems mark the end of a file
+END_MARK = b"\x1a"  #: how old systems mark the end of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,10 @@ def _mark_white(source: Source, records: Records, delimiter: str, blank: Bools) 
     maybe = (records.fields == 1) & ~blank & (begin == 32)
     if delimiter != "\t":
         maybe |= (records.fields == 1) & ~blank & (begin == 9)
-    last = len(records) - 1
-    maybe[last] |= bool(records.flags[last] & UNFINISHED) and records.end[last] - records.start[last] == 1
     for i in np.flatnonzero(maybe).tolist():
-        blank[i] = not bytes(source.data[records.start[i] : records.end[i]]).strip(_WHITE)
+        blank[i] = not bytes(source.data[records.start[i] : records.end[i]]).strip(b" \t")
+    if records.after[-1] == source.size:
+        blank[-1] |= source.data[records.start[-1] : records.end[-1]] == END_MARK
 
 
 @dataclass(frozen=True, slots=True)

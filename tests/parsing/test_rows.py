@@ -85,7 +85,7 @@ CONVERSIONS = [
     ({}, []),
     ({"CampaignId": "12345678901"}, [("CampaignId", "VALUE_TOO_LONG")]),
     ({"CampaignId": "-1"}, [("CampaignId", "VALUE_NOT_ALLOWED")]),
-    ({"CampaignId": " "}, [("CampaignId", "REQUIRED_VALUE_MISSING"), ("CampaignId", "INVALID_INTEGER")]),
+    ({"CampaignId": " "}, [("CampaignId", "REQUIRED_VALUE_MISSING")]),
     ({"ActionTrackerId": ""}, [("ActionTrackerId", "REQUIRED_VALUE_MISSING")]),
     ({"ActionTrackerId": "", "EventTypeCode": "s"}, []),
     ({"ClickId": ""}, [("ClickId", "REQUIRED_VALUE_MISSING")]),

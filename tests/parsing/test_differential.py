@@ -51,7 +51,7 @@ def badly_written(draw: st.DrawFn) -> tuple[str, str]:
 BODIES = st.one_of(well_written(), badly_written())
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(BODIES, st.sampled_from(sorted(ENCODINGS)), ENDS, st.floats(0, 1))
 def test_cells_and_wrong_rows(body: tuple[str, str], encoding: str, end: str, cut: float) -> None:
     text, delimiter = body

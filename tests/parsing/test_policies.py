@@ -41,7 +41,7 @@ def json_files(draw: st.DrawFn) -> str:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(csv_files(), json_files()), POLICIES)
 def test_the_sum(tmp_path_factory: pytest.TempPathFactory, text: str, policy: str) -> None:
     folder = tmp_path_factory.mktemp("sum", numbered=True)

@@ -278,20 +278,6 @@ def test_one_mutation_one_entry(tmp_path: Path, before: str, after: str, entry: 
     assert (report.summary.total_rows, report.summary.successful_rows) == (3, 2)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-def test_one_byte_never_reaches_beyond_its_row(tmp_path: Path, data: st.DataObject) -> None:
-    lines = ["accountId,id,lastName\n"] + [f'a,{i},"x, {i}"\n' for i in range(20)]
-    at = data.draw(st.integers(1, 20))
-    place = data.draw(st.integers(0, len(lines[at]) - 2))
-    byte = data.draw(st.sampled_from('x,";\0 '))
-    lines[at] = lines[at][:place] + byte + lines[at][place + 1 :]
-    report = parsed(tmp_path, "".join(lines))
-    wrong = {row for row, _, code in said(report) if code != "DUPLICATE_ROW"}
-    assert wrong <= {at + 1}
-    assert report.summary.total_rows == 20
-
-
 #: (data type, text, entries as (row, column, code), unchanged)
 OTHER_TYPES = [
     ("participants-delete", "accountId,id,doNotTrack\na,1,true\na,,x\n",

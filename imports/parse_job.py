@@ -25,6 +25,7 @@ class ParseJob:
     errors_path: str  #: written only when there are entries
     accepted_path: str = ""  #: written only when set: .csv or .parquet
     data_types_dir: str = ""  #: of an operator's own data types; empty: none
+    enums: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)  #: data type → field → values
     format: str = ""  #: csv | jsonl; empty: what the first bytes say
     encoding: str = ""  #: of files without a byte-order mark; empty: UTF-8
     columns: Mapping[str, str] = field(default_factory=dict)  #: their column's name → ours

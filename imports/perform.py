@@ -24,6 +24,7 @@ from models.result import Identity, Summary, Warning_, result_object
 from models.states import ImportStatus
 from storage.blobs import Blobs
 from storage.ledger import Ledger, LedgerBusy, imports
+from storage.ledger.before import files_before
 from storage.ledger.deliveries import delivery_belongs_to
 from storage.ledger.imports import Order, Patience
 
@@ -143,13 +144,15 @@ class Importer:
     async def _parse(self, order: Order, errors_path: Path) -> tuple[Summary, str | None]:
         path, borrowed = await asyncio.to_thread(self._local, order.blob)
         limits = self._settings.limits
+        before = await self._ledger.read(files_before, order.upload, order.rule.data_type)
         job = ParseJob(
             path=str(path), data_type=order.rule.data_type, policy=order.rule.policy, max_rows=limits.max_rows,
             warn_rows=limits.warn_rows, max_entries=limits.max_error_entries, now=order.received_at,
             trace_id=order.trace_id, errors_path=str(errors_path),
-            data_types_dir=str(self._settings.data_dir / "data-types"),
+            data_types_dir=str(self._settings.data_types_dir), enums=self._settings.enums,
             format="jsonl" if order.file_name.lower().endswith((".jsonl", ".ndjson")) else "",
-            encoding=order.rule.encoding, columns=order.rule.columns,
+            encoding=order.rule.encoding, columns=order.rule.columns, previous_header=before.header,
+            usual_rows=before.usual_rows,
         )  # fmt: skip
         try:
             outcome = await asyncio.to_thread(self._pool.run, job)

@@ -26,7 +26,7 @@ def perform(job: ParseJob) -> ParseOutcome:
 
     report = parse(
         Path(job.path),
-        load_data_types(Path(job.data_types_dir) if job.data_types_dir else None)[job.data_type],
+        load_data_types(Path(job.data_types_dir) if job.data_types_dir else None, job.enums)[job.data_type],
         Options(
             policy=job.policy, max_rows=job.max_rows, warn_rows=job.warn_rows, max_entries=job.max_entries,
             now=job.now, format=job.format, encoding=job.encoding, columns=job.columns,

@@ -28,6 +28,7 @@ from mailgate.settings import Settings
 from mailgate.smtp import SmtpDoor
 from models.faults import MailgateError
 from storage.blobs import DiskBlobs
+from storage.descriptors import load_data_types
 from storage.engine import database_url, make_engine, make_job_engine
 from storage.jobs import JobQueue
 from storage.ledger import Ledger
@@ -184,7 +185,11 @@ class Service:
 
 
 async def serve(settings: Settings, roles: tuple[str, ...]) -> None:
-    """Run the service until SIGTERM or SIGINT; prints its doors and then ``ready``."""
+    """Run the service until SIGTERM or SIGINT; prints its doors and then ``ready``.
+
+    Raises DataTypesWrong before anything opens where an import would fail on it.
+    """
+    load_data_types(settings.data_types_dir, settings.enums)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
     with only_service(settings), open_house(settings) as house:

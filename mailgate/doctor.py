@@ -17,6 +17,7 @@ from mailgate.app import NotReady, open_house
 from mailgate.settings import Settings
 from mailgate.tls import certificate_ends
 from storage.blobs import DiskBlobs
+from storage.descriptors import DataTypesWrong, load_data_types
 from storage.engine import database_url, make_engine
 from storage.ledger.connections import list_all
 from storage.ledger.history import open_alarms
@@ -180,6 +181,13 @@ def _risky_settings(settings: Settings) -> Iterator[Finding]:
         yield Finding(subject="settings", finding="domain is still intake.localhost", fix="set domain to your own")
 
 
+def _data_types(settings: Settings) -> Iterator[Finding]:
+    try:
+        load_data_types(settings.data_types_dir, settings.enums)
+    except DataTypesWrong as error:
+        yield Finding(subject="data types", finding=str(error), fix="mend the descriptor or the setting it names")
+
+
 def _easy_to_guess(address: str) -> bool:
     ending = address.rpartition("-")[2]
     return len(ending) < 10
@@ -204,5 +212,5 @@ _ALARM_FIXES = {
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _disk, _database, _blob_store, _certificate, _clock, _ports, _risky_settings,
+    _disk, _database, _blob_store, _certificate, _clock, _ports, _risky_settings, _data_types,
 )  # fmt: skip

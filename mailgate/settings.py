@@ -112,6 +112,15 @@ class Retention(_Section):
     ignored: Duration = timedelta(days=7)
 
 
+Word = Annotated[str, Field(min_length=1)]
+
+
+class DataTypeSettings(_Section):
+    """What an operator sets of one data type without a descriptor of his own."""
+
+    enums: dict[str, Annotated[tuple[Word, ...], Field(min_length=1)]] = {}  #: field → the values it may have
+
+
 class Settings(BaseSettings):
     """All settings of one mailgate."""
 
@@ -129,6 +138,7 @@ class Settings(BaseSettings):
     relay: Relay = Relay()
     limits: Limits = Limits()
     retention: Retention = Retention()
+    data_types: dict[str, DataTypeSettings] = {}
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -157,6 +167,16 @@ class Settings(BaseSettings):
     def database_path(self) -> Path:
         """Name the SQLite file of ledger and jobs."""
         return self.data_dir / "mailgate.sqlite3"
+
+    @property
+    def data_types_dir(self) -> Path:
+        """Name the folder of the operator's own data types."""
+        return self.data_dir / "data-types"
+
+    @property
+    def enums(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Give the lists of allowed values by data type and field."""
+        return {name: one.enums for name, one in self.data_types.items() if one.enums}
 
     @property
     def certificate_path(self) -> Path:

@@ -18,14 +18,15 @@ ERRORS: tuple[Entry, ...] = (
         title="The row cannot be read",
         meaning="A quote in the row is never closed or is followed by text, or the row holds a NUL character, so "
         "its cells are uncertain.",
-        mend="Double each quote inside a quoted value and close each quote that is opened.",
+        mend="Write each quote inside a quoted value twice, and close each quote that is opened.",
         example='`"Ann "the boss" Lee",12`. Right: `"Ann ""the boss"" Lee",12`.',
     ),
     _error(
         code=Code.FIELD_COUNT,
         title="The row has too many or too few fields",
         meaning="The row does not have as many fields as the header, so values may stand under the wrong column.",
-        mend="Give the row as many fields as the header, and put quotes around values that contain the delimiter.",
+        mend="Give the row as many fields as the header, and put double quotes around values with the delimiter "
+        "or a line break in them.",
         example='`7,Lee, Ann,12` under `id,name,amount`. Right: `7,"Lee, Ann",12`.',
     ),
     _error(
@@ -47,8 +48,8 @@ ERRORS: tuple[Entry, ...] = (
     _error(
         code=Code.NESTED_VALUE,
         title="A single value is expected",
-        meaning="The field holds a list or an object where only text, a number or true/false can stand, or the "
-        "object nests deeper than 20 levels.",
+        meaning="The field holds a list or an object where only text, a number or true/false can stand, in JSON "
+        "Lines or in a CSV cell that is JSON as a whole, or the object nests deeper than 20 levels.",
         mend="Give a single value, and put several values into several fields.",
         example='`{"customFields": {"size": ["S", "M"]}}`. Right: `{"customFields": {"size": "S"}}`.',
     ),
@@ -179,7 +180,7 @@ ERRORS: tuple[Entry, ...] = (
         code=Code.DUPLICATE_ROW,
         title="The row stands in the file twice",
         meaning="An earlier row of this file has the same key; the first one counts and this one is refused. If "
-        "both are identical in every cell it is only a warning.",
+        "both are identical in every cell it is only a warning. A row that repeats the header line is refused too.",
         mend="Leave one row for each key in the file, the one that is right.",
         example="Two rows with id `4711` and different addresses. Right: one row with id `4711`.",
     ),

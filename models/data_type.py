@@ -27,6 +27,7 @@ class Constraints:
     enum: tuple[str, ...] = ()
     precision: int | None = None  #: decimal digits of a number in all
     scale: int | None = None  #: decimal digits of a number behind the point
+    scalar: bool = False  #: a CSV cell must not hold a list or an object of JSON; JSON Lines never may
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,15 +126,27 @@ class DataType:
                 return family.field(name)
         return None
 
+    def without_scalars(self) -> "DataType":
+        """Give the data type for a form that tells text from lists and objects by itself."""
+        fields = tuple(replace(f, constraints=replace(f.constraints, scalar=False)) for f in self.fields)
+        families = tuple(replace(f, constraints=replace(f.constraints, scalar=False)) for f in self.families)
+        return replace(self, fields=fields, families=families)
+
     def with_enums(self, enums: Mapping[str, tuple[str, ...]]) -> "DataType":
-        """Give the data type with other lists of allowed values, by field name; unknown names raise ValueError."""
-        unknown = sorted(set(enums) - {field.name for field in self.fields})
-        if unknown:
-            raise ValueError(f"The data type {self.name} has no field {', '.join(unknown)}.")
-        changed = tuple(
-            replace(field, constraints=replace(field.constraints, enum=tuple(enums[field.name])))
-            if field.name in enums
-            else field
-            for field in self.fields
+        """Give the data type with other lists of allowed values, by field name; unknown names raise ValueError.
+
+        A name of a family becomes a field of its own. Sample rows keep to the new lists.
+        """
+        if self.layout == "list":
+            raise ValueError(f"The list {self.name} takes no list of values.")
+        known = {field.name: field for field in self.fields}
+        for name, values in enums.items():
+            field = self.field(name)
+            if field is None:
+                raise ValueError(f"The data type {self.name} has no field {name}.")
+            known[name] = replace(field, constraints=replace(field.constraints, enum=tuple(values)))
+        samples = tuple(
+            {name: cell if str(cell) in enums.get(name, (str(cell),)) else enums[name][0] for name, cell in row.items()}
+            for row in self.samples
         )
-        return replace(self, fields=changed)
+        return replace(self, fields=tuple(known.values()), samples=samples)

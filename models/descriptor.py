@@ -37,6 +37,7 @@ _CONSTRAINTS = {
     "enum": "enum",
     "precision": "precision",
     "scale": "scale",
+    "scalar": "scalar",
 }
 
 
@@ -71,8 +72,8 @@ def _constraints(data: Mapping[str, Any], where: str) -> Constraints:
 def _check_constraint(key: str, value: Any, where: str) -> None:
     """Raise ValueError where a constraint has a value of the wrong kind."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if key == "required":
-        _demand(isinstance(value, bool), f"required of {where} must be true or false, not {value!r}.")
+    if key in {"required", "scalar"}:
+        _demand(isinstance(value, bool), f"{key} of {where} must be true or false, not {value!r}.")
     elif key == "enum":
         _demand(value != [], f"The enum of {where} is empty.")
         _strings(value if isinstance(value, list) else None, f"The enum of {where}")

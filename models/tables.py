@@ -130,7 +130,10 @@ class Delivery(SQLModel, table=True):
 class Upload(SQLModel, table=True):
     """One file of a delivery, as the upload history shows it."""
 
-    __table_args__ = (sa.Index("ix_upload_content", "connection_id", "sha256"),)
+    __table_args__ = (
+        sa.Index("ix_upload_content", "connection_id", "sha256"),
+        sa.Index("ix_upload_order", "connection_id", "received_at"),
+    )
 
     id: str = Field(primary_key=True)
     trace_id: str = Field(foreign_key="delivery.trace_id", index=True)

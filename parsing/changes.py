@@ -7,6 +7,7 @@ from models.codes import Code
 from models.result import Warning_
 
 SHORT = 2  #: a file with fewer rows than the usual number divided by this is far shorter
+FEW = 10  #: where fewer rows than this are usual, their number says nothing
 _NAMED = 10  #: columns that are named one by one
 
 
@@ -28,7 +29,7 @@ def _listed(names: list[str]) -> str:
 
 def short_file(usual: int | None, total: int) -> tuple[Warning_, ...]:
     """Warn where a file has far fewer rows than those before it."""
-    if usual is None or total * SHORT >= usual:
+    if usual is None or usual < FEW or total * SHORT >= usual:
         return ()
     message = f"The file has {total} rows where about {usual} are usual; check that it is whole."
     return (Warning_(code=Code.FILE_SHORT, message=message),)

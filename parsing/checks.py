@@ -4,9 +4,11 @@ What lives here: one expression per demand on one field; it is true where a row 
 fields or rows stand in ``parsing.rules``.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from models.codes import Code
@@ -20,13 +22,15 @@ DATE_TIME = (
     r"^[1-9]\d{3}-\d{2}-\d{2}(?:[Tt](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
     r"(?:[Zz]|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?)?$"
 )
+#: letters of all scripts; no blanks, hidden characters or general punctuation
+_WORLD = r"\u{A1}-\u{AC}\u{AE}-\u{167F}\u{1681}-\u{1FFF}\u{2070}-\u{2FFF}\u{3001}-\u{FEFE}\u{FF00}-\u{10FFFF}"
 EMAIL = (
-    r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~\-\u{80}-\u{10FFFF}]{1,64}"
-    r"@(?:[A-Za-z0-9\u{80}-\u{10FFFF}](?:[A-Za-z0-9\-\u{80}-\u{10FFFF}]{0,61}[A-Za-z0-9\u{80}-\u{10FFFF}])?\.)+"
-    r"[A-Za-z\u{80}-\u{10FFFF}][A-Za-z0-9\-\u{80}-\u{10FFFF}]*[A-Za-z0-9\u{80}-\u{10FFFF}]$"
-)
+    r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~\-WORLD]{1,64}"
+    r"@(?:[A-Za-z0-9WORLD](?:[A-Za-z0-9\-WORLD]{0,61}[A-Za-z0-9WORLD])?\.)+[A-Za-zWORLD][A-Za-z0-9\-WORLD]*[A-Za-z0-9WORLD]$"
+).replace("WORLD", _WORLD)
 URL = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#.]+[^\s/?#]*(?:[/?#]\S*)?$"
 LOCALE = r"^[a-z]{2,3}_[A-Z]{2}$"
+NESTED = r"^\s*(?:\[|\{)"
 DAMAGED = r"^(?:-?\d(?:[.,]\d+)?E\+\d+|#(?:REF!|N/A|NAME\?|VALUE!|DIV/0!|NUM!|NULL!)|#{4,})$"
 
 
@@ -81,7 +85,7 @@ def is_blank(cells: pl.Series) -> Bools:
 
 
 def checks_of(column: Column, damage: bool) -> list[Check]:
-    """Give the demands on one known column; ``damage`` asks also for traces of a spreadsheet."""
+    """Give the demands on one known column; ``damage`` asks also for traces of a spreadsheet and for JSON in cells."""
     field = column.field
     assert field is not None
     return [
@@ -101,11 +105,12 @@ def checks_of(column: Column, damage: bool) -> list[Check]:
 
 def _demands(field: Field, name: str, cell: pl.Expr, damage: bool) -> list[_Demand]:
     found: list[_Demand] = []
+    given = cell != ""
     if field.constraints.required:
         message = f"This row requires a valid non-empty {name}"
         found.append(_Demand(Code.REQUIRED_VALUE_MISSING, maybe_blank(cell), message, refine=_blank_in(cell)))
+        given = cell.str.strip_chars() != ""  # blanks are missing, and nothing else is wrong with them
     typed = _type_demand(field, name, cell)
-    given = cell != ""
     if field.keywords:
         given &= ~cell.is_in(list(field.keywords))
     if typed:
@@ -113,6 +118,8 @@ def _demands(field: Field, name: str, cell: pl.Expr, damage: bool) -> list[_Dema
         given &= ~typed.mask
     limits = _length_demands(field, name, cell) + _value_demands(field, name, cell)
     found += [_Demand(limit.code, given & limit.mask, limit.message) for limit in limits]
+    if damage and field.constraints.scalar:
+        found.append(_scalar_demand(name, cell))
     if damage and field.type == "string":
         text = f"{name} looks changed by a spreadsheet; format the column as text before saving"
         found.append(_Demand(Code.SPREADSHEET_DAMAGE, cell.str.contains(DAMAGED), text, "warning"))
@@ -126,6 +133,28 @@ def _blank_in(cell: pl.Expr) -> Refine:
         return is_blank(frame[name].gather(rows))
 
     return refine
+
+
+def _scalar_demand(name: str, cell: pl.Expr) -> _Demand:
+    """Give two stages: cells that begin like JSON by expression, and those of them that are JSON one by one."""
+    column = cell.meta.output_name()
+
+    def refine(frame: pl.DataFrame, rows: Ints) -> Bools:
+        return np.array([_is_nested(text) for text in frame[column].gather(rows).to_list()], np.bool_)
+
+    message = f"{name} must be a single value, not a list or an object of JSON"
+    return _Demand(Code.NESTED_VALUE, cell.str.contains(NESTED), message, refine=refine)
+
+
+def _is_nested(text: str) -> bool:
+    """Tell whether a text that begins with a bracket is JSON as a whole."""
+    try:
+        json.loads(text.strip(), parse_int=str)  # a number of any length
+    except ValueError:
+        return False
+    except RecursionError:
+        return True  # so many brackets are no text
+    return True
 
 
 def _type_demand(field: Field, name: str, cell: pl.Expr) -> _Demand | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from parsing.form import BROKEN, GOOD, SKIPPED, Bools, Part, Wanted
+from parsing.form import BAD, BROKEN, GOOD, SKIPPED, Bools, Part, Wanted
 from parsing.header import ERROR_COLUMNS, Column, Header, without_guard
 from parsing.record import cells_of
 from parsing.records import Records
@@ -48,12 +48,13 @@ class CsvForm:
         from parsing.values import is_tidy, read_columns, sound_bytes
 
         header = self.header
-        shape = judge_shape(self.source, records, header.delimiter, header.width, base, findings)
+        shape = judge_shape(self.source, records, header, base, findings)
         state = np.where(shape.sound, GOOD, np.where(shape.blank, SKIPPED, BROKEN)).astype(np.uint8)
+        state[shape.repeats] = BAD
         where = np.flatnonzero(shape.sound)
         buffer = sound_bytes(self.source, records, shape.sound, header.delimiter)
         # a search for one rare byte is many times faster than one for two of which the first is not rare
-        damaged = b"#" in buffer or (b"+" in buffer and b"E+" in buffer)
+        damaged = b"#" in buffer or (b"+" in buffer and b"E+" in buffer) or b"[" in buffer or b"{" in buffer
         needed = list(range(header.width)) if header.mended else wanted(header.columns, damaged)
         frame = read_columns(self.source, records, shape.sound, header.delimiter, header.width, needed, buffer)
         if header.mended:

@@ -38,7 +38,7 @@ class Part:
     columns: tuple[Column, ...]  #: those known when it was read; later parts may have more behind them
     cut_off: bool = False  #: the last record is unfinished
     counted_wrong: bool = False  #: some record has another number of fields than the header
-    damaged: bool = False  #: it may hold traces of a spreadsheet
+    damaged: bool = False  #: it may hold traces of a spreadsheet, or JSON in cells
     tidy: bool = False  #: values are known to be trimmed and in lower case
     fault: "PermanentError | None" = None  #: rejects the file once these records are counted
 

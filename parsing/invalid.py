@@ -3,6 +3,8 @@
 What lives here: the sentence. Finding the byte is done before.
 """
 
+import codecs
+
 from models.codes import Code
 from models.data_type import DataType
 from models.faults import Fault, PermanentError
@@ -22,6 +24,8 @@ _NEAR = 200  #: bytes on both sides that the likely encoding is told from
 def not_utf8(error: NotUtf8, source: Source, encoding: Encoding, data_type: DataType, options: Options) -> Fault:
     """Say where the first byte that is not UTF-8 stands, and what the file probably is in."""
     bad = error.offset
+    if _is_cut(bytes(source.data[bad : bad + 4]), encoding.name):
+        return _cut(bad, _place(source, encoding.start, bad, data_type, options))
     sample = bytes(source.data[max(encoding.start, bad - _NEAR) : bad + _NEAR])
     where = f"byte {bad}{_place(source, encoding.start, bad, data_type, options)}"
     advice = f"It is probably {likely_encoding(sample)}; save it as UTF-8 (in Excel: CSV UTF-8) and send it again."
@@ -34,9 +38,29 @@ def not_decodable(
 ) -> Fault:
     """Say where the first byte that cannot be decoded stands."""
     bad = error.offset
+    if _is_cut(bytes(source.data[bad : bad + 4]), encoding.name):
+        return _cut(bad, _place(error.read, 0, error.read.size, data_type, options))
     where = f"byte {bad}{_place(error.read, 0, error.read.size, data_type, options)}"
     message = (
         f"The file is not {encoding.name}: {where} (0x{source.data[bad]:02X}). Save it as UTF-8 and send it again."
+    )
+    return Fault(code=Code.ENCODING_INVALID, message=message)
+
+
+def _is_cut(tail: bytes, encoding: str) -> bool:
+    """Tell whether the last bytes of a file, four at most, are the beginning of one character."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        return len(tail) < 4 and decoder.decode(tail) == ""
+    except UnicodeDecodeError:
+        return False
+
+
+def _cut(bad: int, place: str) -> Fault:
+    """Say that a file ends inside a character."""
+    message = (
+        f"The file ends in the middle of a character: byte {bad}{place}. It was probably cut off, or is not UTF-8; "
+        "send it again whole, saved as UTF-8."
     )
     return Fault(code=Code.ENCODING_INVALID, message=message)
 

@@ -8,8 +8,9 @@ import threading
 from models.codes import Code
 from models.data_type import AnyOf, DataType
 from parsing.encoding import refuse
-from parsing.header import Column, FieldNames, Names
+from parsing.header import Column, FieldNames
 from parsing.json_line import Nested, Value
+from parsing.names import Names
 
 MAX_NAMES = 10_000  #: different names in one file
 

@@ -19,6 +19,7 @@ from parsing.findings import ERROR, Findings
 from parsing.form import BAD, Bools, Form, Ints, Part
 from parsing.header import Column
 from parsing.options import Options
+from parsing.reasons import with_cause
 from parsing.records import Records
 from parsing.rules import rule_checks
 from parsing.values import column_name
@@ -166,8 +167,9 @@ class Judge:
 
     def _keep(self, check: Check, frame: pl.DataFrame, where: Ints, hits: Ints, base: int, findings: Findings) -> None:
         values = frame[column_name(check.index)].gather(hits[: findings.limit]) if not findings.full else None
+        message = check.message if values is None else with_cause(check.message, values)
         findings.add(
-            where[hits] + base, check.code, check.severity, check.message, order=check.order, column=check.column,
+            where[hits] + base, check.code, check.severity, message, order=check.order, column=check.column,
             values=values,
         )  # fmt: skip
 

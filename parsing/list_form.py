@@ -7,7 +7,8 @@ from models.codes import Code
 from models.data_type import DataType
 from models.result import Warning_
 from parsing.csv_form import CsvForm
-from parsing.header import Column, Header, Names, first_record, is_mended, read_header
+from parsing.header import Column, Header, first_record, is_mended, read_header
+from parsing.names import Names, trimmed
 from parsing.record import MAX_LINE, cells_of, read_record
 from parsing.source import Source
 
@@ -20,7 +21,7 @@ def read_list_header(source: Source, start: int, data_type: DataType, theirs: Na
         return read_header(source, start, data_type, theirs)
     first = read_record(source, start, ",", 1, MAX_LINE)
     cells = cells_of(bytes(source.data[first.start : min(first.end, first.start + MAX_LINE)]), ",")
-    skipped = [cell.strip().casefold() for cell in cells] == [field.name.casefold()]
+    skipped = [trimmed(cell).casefold() for cell in cells] == [field.name.casefold()]
     warning = Warning_(
         code=Code.HEADER_SKIPPED,
         message=f"The first line, {cells[0].strip()}, was taken as a header.",
@@ -32,6 +33,7 @@ def read_list_header(source: Source, start: int, data_type: DataType, theirs: Na
         first_line=1 + first.lines if skipped else 1,
         delimiter=",",
         width=1,
+        raw=b"",
         names=(field.name,),
         columns=(Column(index=0, name=field.name, field=field),),
         warnings=(warning,) if skipped else (),

@@ -20,7 +20,6 @@ class Options:
     format: str = ""  #: csv | jsonl; empty: what the first bytes say
     encoding: str = ""  #: of files without a byte-order mark, e.g. cp1252; empty: UTF-8
     columns: Mapping[str, str] = field(default_factory=dict)  #: their column's name → ours
-    enums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: field → the values it may have
     previous_header: tuple[str, ...] | None = None  #: of the last accepted file
     usual_rows: int | None = None  #: of the files before it
     progress: Callable[[int, int], None] | None = None  #: called with bytes read and bytes in all

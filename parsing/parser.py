@@ -31,7 +31,6 @@ DEPTH = 3  #: batches that the search for records may be ahead
 def parse(path: Path, data_type: DataType, options: Options) -> Report:
     """Read a file as one data type and report every bad row; raise ValueError where the options are wrong."""
     _check_options(data_type, options)
-    data_type = data_type.with_enums(options.enums) if options.enums else data_type
     source = Source(path)
     encoding: Encoding | None = None
     form: Form | None = None
@@ -79,7 +78,7 @@ def _form(source: Source, start: int, data_type: DataType, options: Options) -> 
     if (json and options.format != "csv") or options.format == "jsonl":
         from parsing.json_form import JsonForm
 
-        return JsonForm(source, start, data_type, options)
+        return JsonForm(source, start, data_type.without_scalars(), options)
     check(source, start, min(source.line_end(start), start + MAX_LINE))
     if data_type.layout == "list":
         return ListForm(source, read_list_header(source, start, data_type, options.columns))

@@ -26,6 +26,12 @@ _OTHERS = (
     (b"{\\rtf", "a formatted document (.rtf)"),
     (b"<!doctype", "a web page"),
     (b"<html", "a web page"),
+    (b"<table", "a web page"),
+    (b"\x89png", "a picture"),
+    (b"gif8", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"par1", "a Parquet file"),
+    (b"sqlite format 3", "a database"),
     (b"<?xml", "an XML document"),
 )
 _ARRAY = re.compile(rb'\[\s*(?:[\[{"\]]|-?\d|true|false|null|\Z)')
@@ -33,10 +39,13 @@ _HEAD = 512  #: bytes looked at
 
 
 def refuse_archives(source: Source) -> None:
-    """Raise PermanentError where a file is empty, or one that holds others."""
+    """Raise PermanentError where a file is empty, one that holds others, or has lost its content."""
     if source.size == 0:
         raise refuse(Code.FILE_EMPTY, "The file is empty (0 bytes).")
     head = bytes(source.data[:_HEAD])
+    if not head.strip(b"\0"):
+        message = "The file begins with nothing but NUL bytes: it was damaged before it came. Send it again."
+        raise refuse(Code.FORMAT_UNKNOWN, message)
     for magic, what in _ARCHIVES:
         if head.startswith(magic):
             raise refuse(Code.ARCHIVE_NOT_ACCEPTED, f"The file is {what}; send the CSV file itself, saved as UTF-8.")

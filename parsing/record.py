@@ -10,6 +10,8 @@ from functools import lru_cache
 
 from parsing.source import Source
 
+DELIMITERS = (",", ";", "\t", "|")
+NAMED = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 MAX_LINE = 1_000_000  #: bytes of one physical line, and of one record
 
 BLANK = 1  #: an empty line

@@ -102,9 +102,7 @@ def report_of(
         blank_rows=rows.blank,
         warnings=(
             *described.warnings,
-            *changed_header(options.previous_header, described.header),
-            *_size_warnings(total, options),
-            *short_file(options.usual_rows, total),
+            *_changes(described, rows, total, options),
         ),
         encoding=encoding.name,
         byte_order_mark=encoding.byte_order_mark,
@@ -119,6 +117,20 @@ def report_of(
 
 def _count(rows: Rows, state: int) -> int:
     return int(np.count_nonzero(rows.state == state))
+
+
+def _changes(described: "Described", rows: Rows, total: int, options: Options) -> tuple[Warning_, ...]:
+    """Warn of what is unlike the files before.
+
+    The names in JSON Lines come and go with the values, and a mended file has a part of the rows only.
+    """
+    header = described.header if described.delimiter else None
+    usual = options.usual_rows if rows.form.parent is None else None
+    return (
+        *changed_header(options.previous_header, header),
+        *_size_warnings(total, options),
+        *short_file(usual, total),
+    )
 
 
 def _size_warnings(total: int, options: Options) -> tuple[Warning_, ...]:

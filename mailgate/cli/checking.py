@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mailgate.settings import Settings
     from models.data_type import DataType
     from parsing import Options, Report
+    from storage.descriptors import Enums
 
 _JSON = {".jsonl", ".ndjson"}
 _BLOCK = 1 << 20
@@ -29,15 +30,13 @@ def _settings() -> "Settings | None":
     return state.settings() if state.config.is_file() else None
 
 
-def own_types_folder() -> Path | None:
-    """Give the folder of the operator's own data types, None where no data_dir is known."""
-    from storage.descriptors import FOLDER
-
+def own_types() -> "tuple[Path | None, Enums]":
+    """Give the folder of the operator's own data types, None where no data_dir is known, and the lists set for them."""
     settings = _settings()
     if settings is not None:
-        return settings.data_dir / FOLDER
+        return settings.data_types_dir, settings.enums
     named = os.environ.get("MAILGATE_DATA_DIR")
-    return Path(named) / FOLDER if named else None
+    return Path(named) / "data-types" if named else None, {}
 
 
 def offline_options(file: Path, now: datetime) -> "Options":

@@ -28,7 +28,7 @@ Name = Annotated[str, typer.Argument(help="The connection's name, in any case.")
 def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, credentials and connections.")]) -> None:
     """Create or update what a file says; prints what was provisioned. Never deletes, all or nothing."""
     from intake.provisioning import FileRefused, plan_file, read_names
-    from storage.descriptors import FOLDER, load_data_types
+    from storage.descriptors import load_data_types
     from storage.ledger.applying import ApplyRefused, apply_plan, credentials_by_name
 
     try:
@@ -38,7 +38,7 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
     with house() as rooms:
         try:
             known = rooms.ledger.read_now(credentials_by_name, read_names(text))
-            types = load_data_types(rooms.settings.data_dir / FOLDER)
+            types = load_data_types(rooms.settings.data_types_dir, rooms.settings.enums)
             provisioned = plan_file(text, domain=rooms.settings.domain, data_types=types, known_hashes=known)
         except FileRefused as error:
             raise Stop(EXIT_USAGE, f"{file} is refused, nothing was applied:\n{error}") from None

@@ -149,11 +149,11 @@ def list_data_types() -> None:
 @data_types.command("show")
 def show_data_type(name: Annotated[str, typer.Argument(help="A data type.")]) -> None:
     """Show the descriptor of a data type: its columns and their rules."""
-    from mailgate.cli.checking import own_types_folder
+    from mailgate.cli.checking import own_types
     from storage.descriptors import read_descriptor
 
     _data_type(name)
-    descriptor = read_descriptor(name, own_types_folder())
+    descriptor = read_descriptor(name, *own_types())
     if state.json:
         print_json(descriptor)
         return
@@ -181,13 +181,10 @@ def sample_data_type(
 
 
 def _data_types() -> Any:
-    from mailgate.cli.checking import own_types_folder
+    from mailgate.cli.checking import own_types
     from storage.descriptors import load_data_types
 
-    try:
-        return load_data_types(own_types_folder())
-    except ValueError as error:
-        raise Stop(EXIT_USAGE, str(error)) from None
+    return load_data_types(*own_types())
 
 
 def _data_type(name: str) -> Any:

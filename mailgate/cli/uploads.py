@@ -208,7 +208,7 @@ def cancel(which: Id) -> None:
 def _accepted(rooms: Any, found: Any, out: Path | None) -> None:
     """Parse the original again with the rule of its attempt, and write the rows that were accepted."""
     from parsing import Options, parse
-    from storage.descriptors import FOLDER, load_data_types
+    from storage.descriptors import load_data_types
     from storage.ledger.connections import rule_of_version
 
     delivery, _, upload, attempt = found
@@ -221,7 +221,7 @@ def _accepted(rooms: Any, found: Any, out: Path | None) -> None:
         columns=rule.columns, encoding=rule.encoding,
         format="jsonl" if upload.file_name.lower().endswith((".jsonl", ".ndjson")) else "",
     )  # fmt: skip
-    types = load_data_types(rooms.settings.data_dir / FOLDER)
+    types = load_data_types(rooms.settings.data_types_dir, rooms.settings.enums)
     report = parse(rooms.blobs.path(upload.blob), types[rule.data_type], options)
     if out is not None:
         report.write_accepted(out)

@@ -27,6 +27,10 @@ REFUSED = [
     ("[relay]\nhost = 'h'\npassword = 'a'\npassword_file = 'b'", "keep one"),
     ("[relay]\npassword_file = 'missing'", "relay.password_file cannot be read"),
     ("port = ", "Invalid value"),
+    ("[data_types.rewards]\nenum = {}", "data_types.rewards.enum: there is no such setting"),
+    ("[data_types.rewards.enums]\nrewardUnit = []", "data_types.rewards.enums.rewardUnit:"),
+    ("[data_types.rewards.enums]\nrewardUnit = ['']", "data_types.rewards.enums.rewardUnit.0:"),
+    ("[data_types.rewards.enums]\nrewardUnit = 'A'", "data_types.rewards.enums.rewardUnit:"),
 ]
 
 
@@ -89,3 +93,11 @@ def test_paths_are_relative_to_the_file_and_secrets_come_from_files(tmp_path: Pa
     assert settings.data_dir == tmp_path / "data"
     assert settings.relay.password == "s3cret"
     assert "s3cret" not in repr(settings)
+
+
+def test_lists_of_values_of_data_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "[data_types.action-modifications.enums]\nReason = ['LATE', 'LOST']\n[data_types.rewards]\n"
+    expected = {"action-modifications": {"Reason": ("LATE", "LOST")}}
+    assert load_settings(_write(tmp_path, text)).enums == expected
+    monkeypatch.setenv("MAILGATE_DATA_TYPES", '{"rewards": {"enums": {"rewardUnit": ["A"]}}}')
+    assert load_settings(_write(tmp_path, "")).enums == {"rewards": {"rewardUnit": ("A",)}}

@@ -217,6 +217,35 @@ def test_an_unknown_data_type(cli: Cli, words: tuple[str, ...]) -> None:
     assert "there is no data type 'cash'" in ran.err
 
 
+LISTS = "[data_types.action-modifications.enums]\nReason = ['LATE', 'LOST']\n"
+
+
+def test_lists_of_values_from_the_configuration(cli: Cli, tmp_path: Path) -> None:
+    cli.config.write_text(cli.config.read_text() + LISTS)
+    path = file(tmp_path, b"ActionId,Reason\n1,LATE\n2,OTHER\n", "m.csv")
+    ran = cli("--json", "check", path, "--type", "action-modifications")
+    assert (ran.code, ran.json["top_errors"]) == (1, [{"code": "VALUE_NOT_ALLOWED", "count": 1}])
+    assert "LATE, LOST" in cli("data-type", "show", "action-modifications").out
+    sample = file(tmp_path, cli("data-type", "sample", "action-modifications").raw, "sample.csv")
+    assert cli("check", sample, "--type", "action-modifications").code == 0
+
+
+def test_lists_of_values_that_fit_nothing_are_a_fault_of_the_configuration(cli: Cli, tmp_path: Path) -> None:
+    cli.config.write_text(cli.config.read_text() + LISTS.replace("Reason", "Reasn"))
+    path = file(tmp_path, b"ActionId,Reason\n1,LATE\n", "m.csv")
+    wanted = (
+        "data_types.action-modifications.enums.Reasn: action-modifications has no field Reasn; did you mean Reason?"
+    )
+    for words in (
+        ("check", path, "--type", "participants"), ("serve",), ("data-type", "list"),
+        ("connection", "apply", file(tmp_path, b"", "c.toml")),
+    ):  # fmt: skip
+        ran = cli(*words)
+        assert (ran.code, wanted in ran.err, ran.out) == (2, True, "")
+    findings = cli("--json", "doctor").json
+    assert [one["finding"] for one in findings if one["subject"] == "data types"] == [wanted]
+
+
 def test_a_sample_in_a_format_there_is_not(cli: Cli) -> None:
     assert cli.plain("data-type", "sample", "conversions", "--format", "xlsx").code == 2
 

@@ -54,7 +54,10 @@ def test_named_but_not_read(tmp_path: Path, named: str) -> None:
 INVALID = [
     ("undefined in cp1252", b"accountId,id\na,1\na,\x81\n", "cp1252", "not cp1252: byte 19, row 3, column id (0x81)"),
     ("half a pair", codecs.BOM_UTF16_LE + "accountId,id\na,1\na,".encode("utf-16-le") + b"\x00\xd8", "",
-     "is not utf-16-le: byte 40, row 3, column id"),
+     "ends in the middle of a character: byte 40, row 3, column id"),
+    ("cut in a character", "accountId,id\na,é".encode()[:-1], "", "middle of a character: byte 15, row 2, column id."),
+    ("no beginning", b"accountId,id\na,\xe9t", "", "byte 15, row 2, column id (0xE9). It is probably Windows-1252"),
+    ("no beginning in the last four", b"accountId,id\na,\xe9tat", "", "column id (0xE9). It is probably Windows-1252"),
     ("lone surrogate", codecs.BOM_UTF16_LE + "accountId,id\na,".encode("utf-16-le") + b"\x00\xdc\n\x00", "",
      "is not utf-16-le: byte 32, row 2, column id"),
     ("odd byte", codecs.BOM_UTF16_BE + "accountId,id\na,1\n".encode("utf-16-be") + b"\x00", "", "byte 36, row 3"),

@@ -203,6 +203,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"name": "x", "fields": [{"name": "a"}], "colour": "red"}, "unknown key colour"),
     ({"name": "x", "fields": [{"name": "a", "constraints": {"maxLength": "9"}}]}, "maxLength of the field a"),
     ({"name": "x", "fields": [{"name": "a", "constraints": {"required": 1}}]}, "required of the field a"),
+    ({"name": "x", "fields": [{"name": "a", "constraints": {"scalar": "yes"}}]}, "scalar of the field a"),
     ({"name": "x", "fields": [{"name": "a", "constraints": {"minimum": "0"}}]}, "minimum of the field a"),
     ({"name": "x", "fields": [{"name": "a", "constraints": {"enum": []}}]}, "enum of the field a is empty"),
     ({"name": "x", "fields": [{"name": "a", "constraints": {"pattern": "(?=a)"}}]}, "must not look around"),

@@ -1,12 +1,10 @@
-"""What a caller tells of a connection: names of columns, the files before, lists of allowed values."""
+"""What a caller tells of a connection: names of columns, the files before."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.parsing.parsing_helpers import errors_of, parsed, said
-
-REASONS = {"Reason": ("LATE", "LOST")}
 
 
 def test_columns_are_renamed_before_checks(tmp_path: Path) -> None:
@@ -41,20 +39,12 @@ def test_columns_may_not_meet(tmp_path: Path) -> None:
     ("options", "words"),
     [
         ({"columns": {"x": "nothing"}}, "columns names nothing"),
-        ({"enums": {"x": ("a",)}}, "has no field x"),
         ({"format": "xml"}, "format must be"),
     ],
 )
 def test_options_that_are_wrong(tmp_path: Path, options: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parsed(tmp_path, "accountId,id\n", **options)
-
-
-def test_enums_from_settings(tmp_path: Path) -> None:
-    text = "ActionId,Reason\n1,LATE\n2,OTHER\n"
-    report = parsed(tmp_path, text, "action-modifications", enums=REASONS)
-    assert said(report) == [(3, "Reason", "VALUE_NOT_ALLOWED")]
-    assert "LATE, LOST" in errors_of(report)[0]["message"]
 
 
 #: (header before, words of the warning or none)
@@ -75,10 +65,26 @@ def test_header_changed(tmp_path: Path, before: tuple[str, ...] | None, words: s
     assert all(words in w.message for w in warnings)
 
 
-@pytest.mark.parametrize(("usual", "warned"), [(None, False), (4, False), (5, True), (10_000, True), (0, False)])
+def test_names_in_json_lines_come_and_go(tmp_path: Path) -> None:
+    text = '{"accountId": "a", "id": 1}\n'
+    assert parsed(tmp_path, text, previous_header=("accountId", "id", "email")).summary.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("usual", "warned"), [(None, False), (0, False), (9, False), (10, True), (10_000, True), (4, False)]
+)
 def test_file_short(tmp_path: Path, usual: int | None, warned: bool) -> None:
-    warnings = parsed(tmp_path, "accountId,id\na,1\na,2\n", usual_rows=usual).summary.warnings
+    warnings = parsed(tmp_path, "accountId,id\na,1\na,2\na,3\na,4\n", usual_rows=usual).summary.warnings
     assert [w.code for w in warnings] == (["FILE_SHORT"] if warned else [])
+    assert not parsed(tmp_path, "accountId,id\na,1\na,2\na,3\na,4\na,5\n", usual_rows=10).summary.warnings
+
+
+def test_a_mended_file_is_not_short(tmp_path: Path) -> None:
+    first = parsed(tmp_path, "accountId,id\na,\n")
+    with (tmp_path / "errors.csv").open("wb") as out:
+        first.write_errors(out, "01JPARENT")
+    mended = (tmp_path / "errors.csv").read_bytes().rstrip() + b"1\r\n"
+    assert parsed(tmp_path, mended, usual_rows=1000, previous_header=("accountId", "id")).summary.warnings == ()
 
 
 def test_format_may_be_told(tmp_path: Path) -> None:

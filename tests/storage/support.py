@@ -200,6 +200,7 @@ def result(status: ImportStatus = ImportStatus.COMPLETED) -> dict[str, Any]:
     return {
         "status": str(status), "code": None, "message": "", "total_rows": 1, "successful_rows": 1, "unchanged_rows": 0,
         "error_rows": 0, "not_applied_rows": 0, "top_errors": [], "warnings": [], "errors_file": None,
+        "parent_trace_id": None, "delimiter": ",", "header": ["a"],
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from parsing.utf8 import SPARSE, check
 
 BLOCK = 8 << 20  #: bytes handed on together
 FIRST = 1 << 20  #: the first of them, which names and style are learned from
-PIECE = 1 << 17  #: bytes that are looked at together, so that they stay near
+PIECE = 1 << 18  #: bytes that are looked at together, so that they stay near
 LF, CR = 10, 13
 
 Bytes = npt.NDArray[np.uint8]
@@ -68,9 +68,12 @@ def _lines(source: Source, start: int, stop: int, mark: int) -> Records:
 def _uncommon(source: Source, start: int, stop: int) -> tuple[Ints, Bytes]:
     """Give the control characters between two offsets and where they are, and maybe bytes that are not ASCII."""
     found, dense = [], False
+    room = np.empty(min(PIECE, stop - start), np.bool_)
     for at in range(start, stop, PIECE):
         piece = source.view[at : min(at + PIECE, stop)]
-        here = np.flatnonzero(piece.view(np.int8) < 32)  # as signed numbers those that are not ASCII are negative
+        rare = room[: len(piece)]
+        np.less(piece.view(np.int8), 32, out=rare)  # as signed numbers those that are not ASCII are negative
+        here = np.flatnonzero(rare)
         if len(here) > len(piece) // SPARSE:
             here, dense = np.flatnonzero(piece < 32), True
         found.append(here + at)

@@ -118,6 +118,24 @@ def test_lines_that_differ_little(line: bytes, taken: bool) -> None:
             assert rows[place] == exactly(line)
 
 
+LONG = b'{"a name of some length": "x", "b": 12 , "another, longer name of one more": "y", "d": {"e": null}, "z": ""}'
+
+
+@pytest.mark.parametrize("line", [GOOD, LONG, LONG.replace(b" ", b"")])
+def test_every_byte_of_a_line_counts(line: bytes) -> None:
+    """Each byte in turn is taken out, doubled or made another; what is still taken is read as it stands."""
+    changed = [line[:i] + new + line[i + 1 :] for i in range(len(line)) for new in BYTE_FOR_BYTE]
+    changed += [line[: i + 1] + line[i:] for i in range(len(line))]
+    found = template(line)
+    for i, row in alike([line, *changed], found).items():
+        assert row == exactly([line, *changed][i])
+    for other in changed:
+        assert alike([line, other], found).get(1, exactly(other)) == exactly(other)
+
+
+BYTE_FOR_BYTE = [b"", b'"', b":", b",", b" ", b"{", b"}", b"0", b"x"]
+
+
 def test_what_a_template_is() -> None:
     found = template(b'{"a":1, "d": {"e": "x", "g": {}}, "f": null}')
     assert found.around == (b'{"a":', b', "d": {"e": ', b', "g": {}}, "f": ', b"}")

@@ -21,6 +21,8 @@ Bools = npt.NDArray[np.bool_]
 At = Callable[[str], pl.Expr]  #: gives the value of a name in an object
 
 EXACT_DIGITS = 15  #: longer numbers may be rounded by the reader
+_COLON_BEHIND = re.compile(rb'\A\s*\{\s*"(?:[^"\\]|\\.)*+"\s*:( ?)')
+_COMMA_BEHIND = re.compile(rb'\A\s*\{\s*"(?:[^"\\]|\\.)*+"\s*:\s*(?:"(?:[^"\\]|\\.)*+"|[^",{\[\s]++),( ?)')
 _PLAIN = re.compile(r"[^\"\\\x00-\x1f]+")  #: names without escapes
 _QUOTE, _COLON, _BACKSLASH = 34, 58, 92
 
@@ -32,6 +34,12 @@ class Style:
     after_colon: int  #: blanks
     after_comma: int
     quoted: frozenset[str]  #: dotted names whose values stand in quotes
+
+
+def style_of(raw: bytes, quoted: frozenset[str]) -> Style:
+    """Learn the style from a sound line."""
+    colon, comma = _COLON_BEHIND.match(raw), _COMMA_BEHIND.match(raw)
+    return Style(after_colon=len(colon[1]) if colon else 0, after_comma=len(comma[1]) if comma else 0, quoted=quoted)
 
 
 @dataclass

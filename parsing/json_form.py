@@ -3,10 +3,11 @@
 What lives here: what ties the scan for lines, the fast reader and the exact one together.
 """
 
-import re
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from parsing.json_columns import JsonColumns
 from parsing.json_exact import Exact
 from parsing.json_line import LineFault, Object, Value, read_line, read_object, written
 from parsing.json_lines import scan_lines
+from parsing.json_template import Template, template_of
 from parsing.options import Options
 from parsing.record import BLANK, TOO_LARGE
 from parsing.records import Records
@@ -29,11 +31,12 @@ if TYPE_CHECKING:
     import polars as pl
 
     from parsing.findings import Findings
-    from parsing.json_fast import Node, Style
+    from parsing.json_alike import Alike
+    from parsing.json_fast import Lines, Node, Style
 
 SAMPLE = 64  #: lines that names and style are learned from
-_COLON = re.compile(rb'\A\s*\{\s*"(?:[^"\\]|\\.)*+"\s*:( ?)')
-_COMMA = re.compile(rb'\A\s*\{\s*"(?:[^"\\]|\\.)*+"\s*:\s*(?:"(?:[^"\\]|\\.)*+"|[^",{\[\s]++),( ?)')
+TEMPLATES = 4  #: ways in which lines may be written alike
+FEW = 16  #: fewer lines than the fast reader is worth while for
 
 
 class JsonForm:
@@ -50,6 +53,7 @@ class JsonForm:
         self._known = JsonColumns(data_type, options.columns)
         self._lock = threading.Lock()
         self._told: tuple[Node, Style] | None = None  #: what the fast reader is told
+        self._templates: tuple[Template, ...] = ()  #: how most lines are written
 
     @property
     def settled(self) -> bool:
@@ -116,72 +120,111 @@ class JsonForm:
         return [value if isinstance(value, str) else "" for value in values]
 
     def _frame(self, records: Records, mask: Bools, wanted: Wanted, exact: Exact) -> "tuple[pl.DataFrame, Ints]":
-        """Read some lines, those that the fast reader is not sure of one by one."""
+        """Read some lines: those that are written alike, those that the fast reader is sure of, the others singly."""
         import polars as pl
 
-        from parsing.json_reader import read_fast
+        from parsing.json_reader import read_alike
 
         which = np.flatnonzero(mask)
         if self._told is None:
             self._learn(records, which)
-        told = self._told
-        lines = read_fast(self.source, records, which, *told) if told else None
-        sure = lines.sure if lines else np.zeros(len(which), np.bool_)
-        names = {name: self._known.learn(name) for name in lines.frame.columns} if lines else {}
-        by_index: dict[int, list[str]] = {}
-        for name, index in names.items():
-            if index is not None:
-                by_index.setdefault(index, []).append(name)
-        for several in by_index.values():
-            if lines and len(several) > 1:
-                count = lines.frame.select(pl.sum_horizontal(pl.col(several).is_not_null()))
-                sure = sure & (count.to_series().to_numpy() < 2)
-        rows, where = exact.read(which[~sure])
+        found, damaged = read_alike(self.source, records, which, self._templates)
+        taken = np.zeros(len(which), np.bool_)
+        for alike in found:
+            taken[alike.which] = True
+        lines, sure = self._fast(records, which[~taken])
+        taken |= np.isin(which, sure)
+        rows, singly = exact.read(which[~taken])
         exact.columns = self.columns
-        exact.damaged = lines is None or lines.damaged
+        exact.damaged = damaged if self._templates else lines is None or lines.damaged
         needed = wanted(exact.columns, exact.damaged)
-        if not needed:  # a frame without columns has no rows
-            return pl.DataFrame(), np.sort(np.concatenate([which[sure], where]))
-        parts = []
+        parts = [(self._alike(alike, needed), which[alike.which]) for alike in found]
         if lines:
-            chosen = lines.frame.filter(sure) if not sure.all() else lines.frame
-            parts.append(chosen.select(_column(i, by_index.get(i, [])) for i in needed))
+            parts.append((self._sure(lines, needed), sure))
         if rows or not parts:
             cells = {f"c{i}": [row.get(i, "") for row in rows] for i in needed}
-            parts.append(pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String)))
+            parts.append((pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String)), singly))
         if len(parts) == 1:
-            return parts[0], which[sure] if lines else where
-        place = np.concatenate([which[sure], where])
+            return parts[0]
+        place = np.concatenate([where for _, where in parts])
         order = np.argsort(place)
-        return pl.concat(parts)[order], place[order]
+        if not needed:  # a frame without columns has no rows
+            return pl.DataFrame(), place[order]
+        return pl.concat([frame for frame, _ in parts])[order], place[order]
+
+    def _fast(self, records: Records, which: Ints) -> "tuple[Lines | None, Ints]":
+        """Read lines with the fast reader; gives also which of them it is sure of."""
+        import polars as pl
+
+        from parsing.json_reader import read_fast
+
+        if self._told is None or len(which) < FEW:
+            return None, which[:0]
+        lines = read_fast(self.source, records, which, *self._told)
+        if lines is None:
+            return None, which[:0]
+        for name in lines.frame.columns:
+            self._known.learn(name)
+        sure = lines.sure
+        for several in self._by_index(lines.frame.columns).values():
+            if len(several) > 1:
+                count = lines.frame.select(pl.sum_horizontal(pl.col(several).is_not_null()))
+                sure = sure & (count.to_series().to_numpy() < 2)
+        return replace(lines, sure=sure), which[sure]
+
+    def _by_index(self, names: Iterable[str]) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for name in names:
+            index = self._known.index[name]
+            if index is not None:
+                found.setdefault(index, []).append(name)
+        return found
+
+    def _alike(self, alike: "Alike", needed: list[int]) -> "pl.DataFrame":
+        """Give the needed columns of lines that are written alike; no two of their values are of one column."""
+        import polars as pl
+
+        index = {name: self._known.index[name] for name in alike.names}
+        texts = alike.columns({name: f"c{column}" for name, column in index.items() if column in needed})
+        none = pl.repeat("", len(alike.which), dtype=pl.String).alias
+        return texts.select(f"c{i}" if f"c{i}" in texts.columns else none(f"c{i}") for i in needed)
+
+    def _sure(self, lines: "Lines", needed: list[int]) -> "pl.DataFrame":
+        """Give the needed columns of the lines that the fast reader is sure of."""
+        names = self._by_index(lines.frame.columns)
+        chosen = lines.frame.filter(lines.sure) if not lines.sure.all() else lines.frame
+        return chosen.select(_column(i, names.get(i, [])) for i in needed)
 
     def _learn(self, records: Records, which: Ints) -> None:
         """Learn names and style from a sample of lines."""
-        from parsing.json_fast import Node, Style
+        from parsing.json_fast import Node, style_of
 
         sample = which[np.unique(np.linspace(0, len(which) - 1, SAMPLE).astype(np.int64))] if len(which) else which
-        tree, quoted, taken, raw = Node(), dict[str, bool](), set[str](), b""
+        tree, quoted, taken, first = Node(), dict[str, bool](), set[str](), b""
+        templates = Counter[Template]()
         for i in sample.tolist():
+            raw = self._raw(records, i)
             try:
-                value = read_object(self._raw(records, i))
-                flat = read_line(self._raw(records, i), self._known.opens)
+                value = read_object(raw)
+                flat = read_line(raw, self._known.opens)
             except LineFault:
                 continue
-            raw = raw or self._raw(records, i)
+            first = first or raw
             tree.grow(value, self._known.opens, taken)
             for name in flat:
                 self._known.learn(name)
             for name, text in written(value, "", self._known.opens):
                 quoted.setdefault(name, text)
+            template = template_of(raw, self._known.opens)
+            if template and not self._known.row(flat)[1]:
+                templates[template] += 1
         self._known.need()
-        if raw:
-            colon, comma = _COLON.match(raw), _COMMA.match(raw)
-            style = Style(
-                after_colon=len(colon[1]) if colon else 0,
-                after_comma=len(comma[1]) if comma else 0,
-                quoted=frozenset(name for name, text in quoted.items() if text),
-            )
-            self._told = tree, style
+        if first:
+            usual: dict[tuple[bytes, ...], Template] = {}
+            for template, _ in templates.most_common():
+                usual.setdefault(template.around, template)
+            self._templates = tuple(usual.values())[:TEMPLATES]
+            self._told = tree, style_of(first, frozenset(name for name, text in quoted.items() if text))
 
     def grow(self, values: list[Object]) -> None:
         """Tell the fast reader of names that it did not know."""

@@ -8,7 +8,10 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from parsing import json_alike
 from parsing.json_fast import Ints, Lines, Node, Style, read_lines
+from parsing.json_template import Template
+from parsing.record import CONTROL
 from parsing.records import Records
 from parsing.source import Source
 
@@ -26,6 +29,31 @@ def _object(value: str) -> str:
 READABLE = rf"^{_B}{_object(f'(?:{_SINGLE}|{_object(_SINGLE)})')}{_B}\r?$"
 
 
+def read_alike(
+    source: Source, records: Records, which: Ints, templates: tuple[Template, ...]
+) -> tuple[list[json_alike.Alike], bool]:
+    """Read those of some lines of a stretch that are written like a template, and tell whether there may be traces."""
+    if not len(which) or not templates:
+        return [], False
+    pad = max(template.window for template in templates)
+    return json_alike.read_alike(_lines(source, records, which, pad), templates)
+
+
+def _lines(source: Source, records: Records, which: Ints, pad: int) -> json_alike.Lines:
+    """Give lines where they stand, or copied where they are few or at an edge of the file."""
+    begins, ends = records.start[which], records.end[which]
+    plain = records.flags[which] & CONTROL == 0
+    first, last = int(begins[0]) - pad, int(ends[-1]) + pad
+    sizes = ends - begins
+    if 2 * int(sizes.sum()) > last - first and first >= 0 and last <= source.size:
+        return json_alike.Lines(source.view[first:last], begins - first, ends - first, plain)
+    pieces = [source.data[start:stop] for start, stop in zip(begins.tolist(), ends.tolist(), strict=True)]
+    edge = bytes(pad)
+    buffer = np.frombuffer(edge + b"\n".join(pieces) + edge, np.uint8)
+    behind = np.cumsum(sizes + 1) - 1 + pad
+    return json_alike.Lines(buffer, behind - sizes, behind, plain)
+
+
 def read_fast(source: Source, records: Records, which: Ints, tree: Node, style: Style) -> Lines | None:
     """Read some lines of a stretch; None where the reader takes none of them."""
     if not len(which):
@@ -34,7 +62,7 @@ def read_fast(source: Source, records: Records, which: Ints, tree: Node, style: 
     lines = read_lines(buffer, ends, tree, style)
     if lines is None:
         lines = _read_readable(buffer, ends, tree, style)
-    traces = b"#" in buffer or b"\\u002" in buffer or (b"+" in buffer and b"E+" in buffer)
+    traces = b"#" in buffer or b"\\u002" in buffer or b"\\u0045" in buffer or (b"+" in buffer and b"E+" in buffer)
     return replace(lines, damaged=traces) if lines else None
 
 

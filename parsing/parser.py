@@ -87,7 +87,9 @@ def _form(source: Source, start: int, data_type: DataType, options: Options) -> 
 
 def _read(form: Form, encoding: Encoding, data_type: DataType, options: Options) -> Report:
     batches: Iterator[Records] = form.batches()
-    ahead = Ahead(checked(form.source, batches), DEPTH)
+    if isinstance(form, CsvForm):  # the other form's search looks at each byte itself
+        batches = checked(form.source, batches)
+    ahead = Ahead(batches, DEPTH)
     try:
         from parsing.reading import Reading
 

@@ -21,6 +21,7 @@ SUSPECT = 8  #: a quote that is text, or line breaks in quotes that look like ro
 LITERAL = 16  #: holds a quote that is text
 UNFINISHED = 32  #: the last record, without a line end
 OPEN = 64  #: a quote is still open at the end of the file
+CONTROL = 128  #: a line of JSON that holds a control character
 
 
 @dataclass(frozen=True, slots=True)

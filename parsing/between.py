@@ -13,6 +13,8 @@ import numpy.typing as npt
 import polars as pl
 
 from models.data_type import WHOLE_ROW, DataType, Together
+from parsing.checks import is_blank, maybe_blank
+from parsing.form import Ints
 from parsing.header import Column
 from parsing.values import column_name
 
@@ -56,23 +58,23 @@ class Keys:
         asked = {key.lead for key in self.alternatives if key.lead is not None} | set(self.required)
         return [
             *(pl.col(column_name(i)).hash().alias(f"hash{i}") for i in sorted(self.columns())),
-            *((pl.col(column_name(i)) == "").alias(f"empty{i}") for i in sorted(self.columns())),
-            *((pl.col(column_name(i)).str.strip_chars() != "").alias(f"filled{i}") for i in sorted(asked)),
+            *(maybe_blank(pl.col(column_name(i))).alias(f"blank{i}") for i in sorted(asked)),
         ]
 
-    def prints(self, seen: pl.DataFrame) -> Prints:
+    def prints(self, seen: pl.DataFrame, frame: pl.DataFrame) -> Prints:
         """Give a fingerprint of each row's key from the values of ``expressions``, 0 where it has none."""
         found = np.zeros(seen.height, np.uint64)
+        empty = np.uint64(pl.Series([""]).hash()[0])
         for key in self.alternatives:
             mixed = np.full(seen.height, key.number + 1, np.uint64)
             for i, weight in key.weights():
-                mixed += np.where(seen[f"empty{i}"].to_numpy(), np.uint64(0), seen[f"hash{i}"].to_numpy() * weight)
-            usable = found == 0
+                mixed += (seen[f"hash{i}"].to_numpy() - empty) * weight  # nothing is added for an empty cell
+            mixed = np.maximum(mixed, 1)
             if key.lead is not None:
-                usable &= seen[f"filled{key.lead}"].to_numpy()
-            found[usable] = np.maximum(mixed[usable], 1)
+                mixed[_blank(seen, frame, key.lead)] = 0
+            found = np.where(found == 0, mixed, found)
         for i in self.required:
-            found[~seen[f"filled{i}"].to_numpy()] = 0
+            found[_blank(seen, frame, i)] = 0
         return found
 
     def of(self, cells: list[str]) -> tuple[Key, tuple[tuple[str, str], ...]]:
@@ -81,6 +83,12 @@ class Keys:
             if key.lead is None or cells[key.lead].strip():
                 return key, key.of(cells)
         raise ValueError("the row has no key")
+
+
+def _blank(seen: pl.DataFrame, frame: pl.DataFrame, index: int) -> Ints:
+    """Give the rows in which a column holds nothing but blanks."""
+    maybe = np.flatnonzero(seen[f"blank{index}"].to_numpy())
+    return maybe[is_blank(frame[column_name(index)].gather(maybe))] if len(maybe) else maybe
 
 
 def keys_of(columns: dict[str, Column], data_type: DataType) -> Keys | None:
@@ -147,14 +155,11 @@ def repeated(prints: Prints, cells: Cells, keys: Keys) -> Iterator[Repeat]:
 
 def _groups(prints: Prints) -> Iterator[list[int]]:
     """Give the records whose fingerprint is not alone, group by group, each in order."""
-    used = np.flatnonzero(prints)
-    if pl.Series(prints[used]).n_unique() == len(used):
-        return
-    values = np.sort(prints[used])
-    same = values[1:][values[1:] == values[:-1]]
+    values = np.sort(prints)
+    same = values[1:][(values[1:] == values[:-1]) & (values[1:] != 0)]
     if not len(same):
         return
-    twice = used[np.isin(prints[used], same)]
+    twice = np.flatnonzero(np.isin(prints, same))
     ordered = twice[np.argsort(prints[twice], kind="stable")]
     for group in np.split(ordered, np.flatnonzero(np.diff(prints[ordered])) + 1):
         yield group.tolist()

@@ -5,14 +5,16 @@ fields or rows stand in ``parsing.rules``.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from models.codes import Code
 from models.data_type import Field
 from parsing.codesets import COUNTRIES, CURRENCIES
+from parsing.form import Bools, Ints
 from parsing.header import Column
 from parsing.values import column_name
 
@@ -43,8 +45,14 @@ class Check:
     message: str
     severity: str = "error"
     order: int = 0  #: entries of one row come in this order
-    #: looks again at the rows the mask found, where an expression cannot tell; gives whether each one fails
-    refine: Callable[[pl.DataFrame], list[bool]] | None = None
+    refine: "Refine | None" = None  #: looks again at the rows the mask found
+
+
+class Refine(Protocol):
+    """Tell which of the rows that a quick look found really fail."""
+
+    def __call__(self, frame: pl.DataFrame, rows: Ints, /) -> Bools:
+        """Give one answer for each of some rows of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class _Demand:
     mask: pl.Expr
     message: str
     severity: str = "error"
-    refine: Callable[[pl.DataFrame], list[bool]] | None = None
+    refine: Refine | None = None
 
 
 def value(column: Column) -> pl.Expr:
@@ -64,6 +72,16 @@ def value(column: Column) -> pl.Expr:
 def filled(column: Column) -> pl.Expr:
     """Tell where a column holds more than blanks."""
     return value(column).str.strip_chars() != ""
+
+
+def maybe_blank(cell: pl.Expr) -> pl.Expr:
+    """Tell where a text does not begin with a visible ASCII character, so that it may be blank; a quick look."""
+    return (cell < "!") | (cell >= "\x7f")
+
+
+def is_blank(cells: pl.Series) -> Bools:
+    """Tell which texts hold nothing but blanks."""
+    return (cells.str.strip_chars() == "").to_numpy()
 
 
 def checks_of(column: Column, damage: bool) -> list[Check]:
@@ -89,9 +107,9 @@ def _demands(field: Field, name: str, cell: pl.Expr, damage: bool) -> list[_Dema
     found: list[_Demand] = []
     given = cell != ""
     if field.constraints.required:
-        empty = cell.str.strip_chars() == ""
-        given = ~empty  # blanks are missing, and nothing else is wrong with them
-        found.append(_Demand(Code.REQUIRED_VALUE_MISSING, empty, f"This row requires a valid non-empty {name}"))
+        given = cell.str.strip_chars() != ""  # blanks are missing, and nothing else is wrong with them
+        message = f"This row requires a valid non-empty {name}"
+        found.append(_Demand(Code.REQUIRED_VALUE_MISSING, maybe_blank(cell), message, refine=_blank_in(cell)))
     typed = _type_demand(field, name, cell)
     if field.keywords:
         given &= ~cell.is_in(list(field.keywords))
@@ -108,13 +126,24 @@ def _demands(field: Field, name: str, cell: pl.Expr, damage: bool) -> list[_Dema
     return found
 
 
-def _scalar_demand(name: str, cell: pl.Expr) -> _Demand:
+def _blank_in(cell: pl.Expr) -> Refine:
+    name = cell.meta.output_name()
+
+    def refine(frame: pl.DataFrame, rows: Ints) -> Bools:
+        return is_blank(frame[name].gather(rows))
+
+    return refine
+
+
+def _scalar_demand(label: str, cell: pl.Expr) -> _Demand:
     """Give two stages: cells that begin like JSON by expression, and those of them that are JSON one by one."""
-    message = f"{name} must be a single value, not a list or an object of JSON"
-    return _Demand(
-        Code.NESTED_VALUE, cell.str.contains(NESTED), message,
-        refine=lambda rows: [_is_nested(text) for text in rows.select(cell).to_series().to_list()],
-    )  # fmt: skip
+    name = cell.meta.output_name()
+
+    def refine(frame: pl.DataFrame, rows: Ints) -> Bools:
+        return np.array([_is_nested(text) for text in frame[name].gather(rows)], np.bool_)
+
+    message = f"{label} must be a single value, not a list or an object of JSON"
+    return _Demand(Code.NESTED_VALUE, cell.str.contains(NESTED), message, refine=refine)
 
 
 def _is_nested(text: str) -> bool:

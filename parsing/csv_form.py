@@ -11,8 +11,9 @@ import numpy as np
 from parsing.form import BAD, BROKEN, GOOD, SKIPPED, Bools, Part, Wanted
 from parsing.header import ERROR_COLUMNS, Column, Header, without_guard
 from parsing.record import cells_of
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records, Scanner
+from parsing.structure import Scanner
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,7 +45,7 @@ class CsvForm:
     def read(self, records: Records, wanted: Wanted, base: int, findings: "Findings") -> Part:
         """Judge the shape of some records and read the wanted columns of the sound ones."""
         from parsing.shape import judge_shape
-        from parsing.values import read_columns, sound_bytes
+        from parsing.values import is_tidy, read_columns, sound_bytes
 
         header = self.header
         shape = judge_shape(self.source, records, header, base, findings)
@@ -63,6 +64,7 @@ class CsvForm:
         return Part(
             frame=frame, where=where, state=state, blank=int(np.count_nonzero(shape.blank)), columns=header.columns,
             cut_off=shape.cut_off, counted_wrong=shape.counted_wrong, damaged=damaged,
+            tidy=self.folded and is_tidy(buffer),
         )  # fmt: skip
 
     def _mended(self, frame: "pl.DataFrame") -> "tuple[pl.DataFrame, Bools]":

@@ -13,6 +13,7 @@ from parsing.form import Form
 from parsing.values import column_name
 
 HASH = r"^[0-9a-f]{64}$"
+HASH_LENGTH = 64
 
 
 class ListKind:
@@ -37,16 +38,12 @@ class ListKind:
         """Give the check for these values, and the fault where they are of two kinds or in two columns."""
         if not frame.height:
             return [], fault
-        counts = frame.select(
-            two=self._cell.str.contains(r"[;\t,]").any(),
-            hashed=self._cell.str.contains(HASH).any(),
-            plain=self._cell.str.contains("@", literal=True).any(),
-        ).row(0, named=True)
-        if counts["two"]:
+        hashed, plain, two = self._kinds(frame)
+        if two:
             fault = fault or two_columns()
-        if self._hashed is None and (counts["hashed"] or counts["plain"]):
-            self._hashed = counts["hashed"]
-        if (counts["plain"] and self._hashed) or (counts["hashed"] and not self._hashed):
+        if self._hashed is None and (hashed or plain):
+            self._hashed = hashed
+        if (plain and self._hashed) or (hashed and not self._hashed):
             message = "The list holds plain addresses and SHA-256 values; send two files, one of each kind."
             fault = fault or refuse(Code.MIXED_HASH, message)
         name = self.column.name
@@ -55,6 +52,16 @@ class ListKind:
             code, pattern, message = Code.INVALID_HASH, HASH, f"{name} must be a SHA-256 of 64 hexadecimal digits"
         mask = ~self._cell.str.contains(pattern)
         return [Check(mask=mask, code=code, column=name, index=self.column.index, message=message, order=16)], fault
+
+    def _kinds(self, frame: pl.DataFrame) -> tuple[bool, bool, bool]:
+        """Tell whether there are SHA-256 values, plain addresses, and values with a delimiter."""
+        long = frame.filter(self._cell.str.len_bytes() == HASH_LENGTH)
+        hashed = long.select(self._cell.str.contains(HASH).any()).item() if long.height else False
+        marks = frame.select(
+            plain=self._cell.str.contains("@", literal=True).any(),
+            **{str(i): self._cell.str.contains(mark, literal=True).any() for i, mark in enumerate(";\t,")},
+        ).row(0)
+        return bool(hashed), marks[0], any(marks[1:])
 
 
 def two_columns() -> PermanentError:

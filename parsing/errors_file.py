@@ -96,8 +96,9 @@ def _first_errors(entries: pl.DataFrame) -> Ints:
 
 def _places(first: Ints, height: int) -> pl.Series:
     """Give for each line which of the original rows stands beside it, null for none."""
-    place = pl.Series(np.full(height, -1)).scatter(first, np.arange(len(first)))
-    return place.to_frame("p").select(pl.when(pl.col("p") >= 0).then(pl.col("p")))["p"]
+    place = np.full(height, -1)
+    place[first] = np.arange(len(first))
+    return pl.DataFrame({"p": place}).select(pl.when(pl.col("p") >= 0).then(pl.col("p"))).to_series()
 
 
 def _originals(rows: Rows, records: Ints, wanted: list[int]) -> pl.DataFrame:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from parsing.header import Column
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +39,7 @@ class Part:
     cut_off: bool = False  #: the last record is unfinished
     counted_wrong: bool = False  #: some record has another number of fields than the header
     damaged: bool = False  #: it may hold traces of a spreadsheet, or JSON in cells
+    tidy: bool = False  #: values are known to be trimmed and in lower case
     fault: "PermanentError | None" = None  #: rejects the file once these records are counted
 
 

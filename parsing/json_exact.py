@@ -13,7 +13,7 @@ from parsing.header import Column
 from parsing.json_columns import nested
 from parsing.json_line import LineFault, Nested, Object, Value
 from parsing.record import UNFINISHED
-from parsing.structure import Records
+from parsing.records import Records
 
 if TYPE_CHECKING:
     from parsing.findings import Findings

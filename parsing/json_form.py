@@ -22,8 +22,8 @@ from parsing.json_line import LineFault, Object, Value, read_line, read_object, 
 from parsing.json_lines import scan_lines
 from parsing.options import Options
 from parsing.record import BLANK, TOO_LARGE
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from parsing.record import BLANK, MAX_LINE, TOO_LARGE, UNFINISHED
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 BLOCK = 8 << 20  #: bytes handed on together
 LF, CR = 10, 13

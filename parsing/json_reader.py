@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from parsing.json_fast import Ints, Lines, Node, Style, read_lines
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})))*"'
 _SINGLE = rf"(?:{_STRING}|-?(?:0|[1-9][0-9]{{0,30}})(?:\.[0-9]{{1,30}})?|true|false|null)"

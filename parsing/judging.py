@@ -20,8 +20,8 @@ from parsing.form import BAD, Bools, Form, Ints, Part
 from parsing.header import Column
 from parsing.options import Options
 from parsing.reasons import with_cause
+from parsing.records import Records
 from parsing.rules import rule_checks
-from parsing.structure import Records
 from parsing.values import column_name
 
 
@@ -132,12 +132,12 @@ class Judge:
         else:
             if self.kind.plain_file and part.counted_wrong:
                 fault = two_columns()
-            frame = self.kind.normalised(frame)
+            frame = frame if part.tidy else self.kind.normalised(frame)
             checks, fault = self.kind.checks(frame, fault)
         seen, untidy = self._check(frame, checks, demands, part, base, findings)
         return Judged(
             records=records, state=part.state, blank=part.blank, findings=findings, cut_off=part.cut_off, fault=fault,
-            keys=_spread(demands.keys.prints(seen), part) if demands.keys else None,
+            keys=_spread(demands.keys.prints(seen, frame), part) if demands.keys else None,
             runs=_spread(plain_prints(seen, ~untidy), part) if demands.together else None,
         )  # fmt: skip
 
@@ -157,7 +157,7 @@ class Judge:
                 continue
             hits = np.flatnonzero(seen[str(number)].to_numpy())
             if check.refine:
-                hits = hits[np.array(check.refine(frame[hits]), np.bool_)]
+                hits = hits[check.refine(frame, hits)]
             if check.severity == ERROR:
                 part.state[part.where[hits]] = BAD
                 if demands.together and demands.together.index == check.index:

@@ -20,9 +20,9 @@ from parsing.options import Options
 from parsing.policy import check_policy
 from parsing.recognise import is_json, refuse_archives
 from parsing.record import MAX_LINE
+from parsing.records import Records
 from parsing.report import Report, rejected, report_of
 from parsing.source import Source
-from parsing.structure import Records
 from parsing.utf8 import NotUtf8, check, checked
 
 DEPTH = 3  #: batches that the search for records may be ahead

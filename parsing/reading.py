@@ -20,8 +20,8 @@ from parsing.form import BAD, GOOD, SAME, Form
 from parsing.header import Column
 from parsing.judging import Judge, Judged
 from parsing.options import Options
+from parsing.records import Records
 from parsing.rows import Rows
-from parsing.structure import Records
 
 if TYPE_CHECKING:
     from parsing.ahead import Ahead

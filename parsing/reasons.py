@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from parsing.header import Header
 from parsing.record import DELIMITERS, NAMED, grammar, is_quoted, raw_cells
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 if TYPE_CHECKING:
     import polars as pl

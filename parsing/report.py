@@ -82,8 +82,8 @@ def report_of(
 ) -> Report:
     """Report a file whose rows were read, up to where it was rejected if it was."""
     rows, findings = reading.rows, reading.findings
-    counts = np.bincount(rows.state, minlength=5)
-    good, bad, same = int(counts[GOOD]), int(counts[BAD] + counts[BROKEN]), int(counts[SAME])
+    good, same = _count(rows, GOOD), _count(rows, SAME)
+    bad = _count(rows, BAD) + _count(rows, BROKEN)
     total = good + bad + same
     fault = fault or refusal(options.policy, total, bad, reading.cut_off)
     loud = Fault(code=Code.UNEXPECTED_END, message=CUT_OFF) if reading.cut_off else None
@@ -127,6 +127,10 @@ def _changes(described: "Described", rows: Rows, total: int, options: Options) -
         *_size_warnings(total, options),
         *short_file(usual, total),
     )
+
+
+def _count(rows: Rows, state: int) -> int:
+    return int(np.count_nonzero(rows.state == state))
 
 
 def _size_warnings(total: int, options: Options) -> tuple[Warning_, ...]:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import and_, or_
 
+import numpy as np
 import polars as pl
 
 from models.codes import Code
 from models.data_type import AnyOf, DataType, NotOlderThan, NotTogether
 from parsing.checks import Check, filled, value
+from parsing.form import Bools, Ints
 from parsing.header import Column
 from parsing.values import column_name
 
@@ -74,13 +76,13 @@ def _not_older_than(rule: NotOlderThan, columns: dict[str, Column], now: datetim
     day = cell.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     age = (pl.lit(now.date()) - day).dt.total_days()
 
-    def refine(rows: pl.DataFrame) -> list[bool]:
-        limits = [rule.days] * rows.height
+    def refine(frame: pl.DataFrame, rows: Ints) -> Bools:
+        limits = [rule.days] * len(rows)
         for other, limit in longer:
-            marks = rows[column_name(other.index)].to_list()
+            marks = frame[column_name(other.index)].gather(rows).to_list()
             limits = [limit if mark.strip() else before for mark, before in zip(marks, limits, strict=True)]
-        texts = rows[column_name(column.index)].to_list()
-        return [_older(text, now, limit) for text, limit in zip(texts, limits, strict=True)]
+        texts = frame[column_name(column.index)].gather(rows).to_list()
+        return np.array([_older(text, now, limit) for text, limit in zip(texts, limits, strict=True)], np.bool_)
 
     allowed = f"{rule.days} days" + "".join(f" ({limit} with {other.name})" for other, limit in longer)
     return [

@@ -15,8 +15,8 @@ from parsing.findings import ERROR, WARNING, Findings
 from parsing.header import Header
 from parsing.reasons import Reasons
 from parsing.record import BLANK, MALFORMED, MAX_LINE, OPEN, SUSPECT, TOO_LARGE, UNFINISHED
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 Bools = npt.NDArray[np.bool_]
 END_MARK = b"\x1a"  #: how old systems mark the end of a file

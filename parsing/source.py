@@ -31,23 +31,26 @@ class Source:
         """
         asked, found = self._next.get(byte, (0, -1))
         if not asked <= start <= found:
-            found, asked = self._search(byte, start), start
+            found, asked = self._search(byte, start, self.size), start
         self._next[byte] = (asked, found)
         return found
 
-    def _search(self, byte: bytes, start: int) -> int:
-        """Search in blocks that grow: bytes.find is many times faster than that of a map."""
+    def _search(self, byte: bytes, start: int, stop: int) -> int:
+        """Search up to an offset, in blocks that grow: bytes.find is many times faster than that of a map."""
         step = 1 << 12
-        while start < self.size:
-            found = self.data[start : start + step + len(byte) - 1].find(byte)
+        while start < stop:
+            found = self.data[start : min(start + step, stop) + len(byte) - 1].find(byte)
             if found >= 0:
                 return start + found
             start, step = start + step, min(step * 4, 1 << 20)
-        return self.size
+        return stop
 
     def line_end(self, start: int) -> int:
         """Give the offset of the first line feed or carriage return at or behind ``start``, else the size."""
-        return min(self.find(b"\n", start), self.find(b"\r", start))
+        feed = self.find(b"\n", start)
+        # a file without carriage returns is not searched to its end for one
+        back = self.find(b"\r", start) if feed == self.size else self._search(b"\r", start, feed)
+        return min(feed, back)
 
     def behind_line_end(self, at: int) -> int:
         """Give the offset behind the line end that stands at ``at`` (CRLF is one)."""

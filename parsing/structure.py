@@ -7,45 +7,27 @@ that does not ends the block's trust: the records before its own are taken, its 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 
+from parsing.lines import Lines, line_ends, lines_alone
+from parsing.marks import BLOCK, CR, LF, QUOTE, Counts, Finder, Ints, Marks
 from parsing.record import BLANK, MALFORMED, MAX_LINE, SUSPECT, UNFINISHED, Record, read_record
+from parsing.records import Records
 from parsing.source import Source
 
-Ints = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
-BLOCK = 2 << 20  #: bytes looked at in one vectorised step; more than MAX_LINE
 BATCH = 6 << 20  #: bytes handed on together
 MANY = 250_000  #: records handed on together, where they are short
-SMALL = 64 << 10  #: the step after a fault; it grows again
+SMALL = 32 << 10  #: the step after a fault; it grows again
 RESTARTS = 10_000  #: faults that may send the scan back; after them no quoted cell may span lines
+FEW = 8  #: of so many lines at most one may be no record by itself, else faults are read around
 REREAD = 64 << 20  #: bytes that faults may make us read twice, beside the size of the file
 
-LF, CR, QUOTE = 10, 13, 34
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Some records of a file, one below the other; every array has one element for each."""
-
-    start: Ints  #: offset of the first byte
-    end: Ints  #: offset behind the content, before the line end
-    after: Ints  #: offset behind the line end
-    fields: Ints
-    lines: Ints  #: physical lines, 1 without line breaks in quotes
-    flags: npt.NDArray[np.uint8]  #: see parsing.record
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    def head(self, count: int) -> "Records":
-        """Give the first records."""
-        return Records(*(getattr(self, f.name)[:count] for f in fields(self)))
+_TRUE = np.ones(1, np.bool_)
 
 
 def _joined(parts: list[Records]) -> Records:
@@ -72,7 +54,7 @@ class Scanner:
         separator = ord(delimiter)
         self._opens_after = np.zeros(256, np.bool_)
         self._opens_after[[separator, LF, CR, QUOTE]] = True
-        self._separator = separator
+        self._finder = Finder(source, separator)
 
     def batches(self) -> Iterator[Records]:
         """Give all records in order, some megabytes at a time."""
@@ -101,9 +83,33 @@ class Scanner:
         if trusted and (len(records) or room):
             self._step = min(self._step * 4, BLOCK)
         elif self._at < self.source.size:
-            self._exact = min(self._exact * 2, 4096) if self._since_fault < 64 else 1
-            parts.append(_of_records(self._read_exactly(self._exact)))
-            self._since_fault, self._step = 0, SMALL
+            parts += self._past_fault()
+        return parts
+
+    def _past_fault(self) -> list[Records]:
+        """Take the record in which the block's trust ended, and those behind it as far as it pays."""
+        stop = self._finder.known_to(self._at)
+        lines = lines_alone(self.source, self._finder.marks(self._at, stop), self._at, self._opens_after)
+        if lines and FEW * np.count_nonzero(~lines.alone) < len(lines.alone):
+            self._step, self._since_fault = BLOCK, RESTARTS
+            return self._line_by_line(lines)
+        self._exact = min(self._exact * 2, 4096) if self._since_fault < 64 else 1
+        self._since_fault, self._step = 0, SMALL
+        return [_of_records(self._read_exactly(self._exact))]
+
+    def _line_by_line(self, lines: Lines) -> list[Records]:
+        """Take lines that are records by themselves as they stand, and read the others exactly."""
+        parts: list[Records] = []
+        known, line = lines.records, 0
+        for strange in [*np.flatnonzero(~lines.alone).tolist(), len(known)]:
+            if strange < line:
+                continue  # part of a record of several lines
+            if strange > line:
+                parts.append(known.part(line, strange))
+                self._at = int(known.after[strange - 1])
+            if strange < len(known):
+                parts.append(_of_records(self._read_exactly(1)))
+                line = int(np.searchsorted(known.start, self._at))
         return parts
 
     def _read_exactly(self, count: int) -> list[Record]:
@@ -120,73 +126,49 @@ class Scanner:
 
     def _block(self, start: int, stop: int) -> tuple[Records, bool]:
         """Give the whole records between two offsets, and whether nothing stood in the way of more."""
-        source = self.source
-        block = source.view[start:stop]
-        special = block == LF
-        special |= block == self._separator
-        has_quote = source.find(b'"', start) < stop
-        has_cr = source.find(b"\r", start) < stop
-        if has_quote:
-            special |= block == QUOTE
-        if has_cr:
-            special |= block == CR
-        at = np.flatnonzero(special)
-        kind = block[at]
-        ends = kind == LF
-        if has_cr:
-            ends |= self._lone_cr(kind, at, start)
-        if not has_quote:
-            return self._cut(start, stop, at, kind, ends, None, len(at))
+        marks = self._finder.marks(start, stop)
+        at, kind = marks.at, marks.kind
+        ends = line_ends(self.source, marks, start)
+        quotes = np.flatnonzero(kind == QUOTE)
+        if not len(quotes):
+            return self._cut(start, stop, marks, ends, None, len(at))
         inside = np.bitwise_and(np.cumsum(kind == QUOTE, dtype=np.uint8), 1, dtype=np.uint8)
-        bad = self._first_bad_quote(block, start, at, kind, inside)
-        return self._cut(start, stop, at, kind, ends, inside == 0, bad)
+        bad = self._first_bad_quote(self.source.view[start:stop], start, at, quotes)
+        return self._cut(start, stop, marks, ends, inside == 0, bad)
 
-    def _lone_cr(self, kind: npt.NDArray[np.uint8], at: Ints, start: int) -> Bools:
-        """Mark the carriage returns that no line feed follows."""
-        lone: Bools = kind == CR
-        which = np.flatnonzero(lone)
-        following = at[which] + start + 1
-        known = following < self.source.size
-        lone[which[known]] = self.source.view[following[known]] != LF
-        return lone
-
-    def _first_bad_quote(
-        self,
-        block: npt.NDArray[np.uint8],
-        start: int,
-        at: Ints,
-        kind: npt.NDArray[np.uint8],
-        inside: npt.NDArray[np.uint8],
-    ) -> int:
-        """Give the index among the special bytes of the first quote that stands where none may, else their number."""
-        which = np.flatnonzero(kind == QUOTE)
-        where = at[which]
-        opening = inside[which] == 1
-        allowed = np.ones(len(which), np.bool_)
-        before = where[opening]
-        allowed[opening] = self._opens_after[block[before - 1]] | (before == 0)
-        behind = where[~opening] + start + 1
-        last = behind >= self.source.size
-        allowed[~opening] = self._opens_after[self.source.view[np.minimum(behind, self.source.size - 1)]] | last
-        return int(which[np.argmin(allowed)]) if not allowed.all() else len(at)
+    def _first_bad_quote(self, block: npt.NDArray[np.uint8], start: int, at: Ints, quotes: Ints) -> int:
+        """Give the index among the marks of the first quote that stands where none may, else their number."""
+        where = at[quotes]
+        before, behind = where[::2], where[1::2] + start + 1  # every other quote opens
+        opens = self._opens_after[block[before - 1]]
+        opens[:1] |= before[:1] == 0
+        closes = self._opens_after[self.source.view[np.minimum(behind, self.source.size - 1)]]
+        closes[-1:] |= behind[-1:] >= self.source.size
+        if opens.all() and closes.all():
+            return len(at)
+        allowed = np.empty(len(where), np.bool_)
+        allowed[::2], allowed[1::2] = opens, closes
+        return int(quotes[np.argmin(allowed)])
 
     def _cut(
-        self, start: int, stop: int, at: Ints, kind: npt.NDArray[np.uint8], ends: Bools, outside: Bools | None, bad: int
+        self, start: int, stop: int, marks: Marks, ends: Bools, outside: Bools | None, bad: int
     ) -> tuple[Records, bool]:
         """Cut a block into records at the line ends outside quotes that stand before a bad quote."""
+        at, separators, nul = marks.at, marks.separators, marks.nul
         closing = np.flatnonzero(ends if outside is None else ends & outside)
         closing = closing[: np.searchsorted(closing, bad)]
-        separators = kind == self._separator
-        if outside is not None:
-            separators &= outside
-        count: Counts = np.cumsum(separators, dtype=np.int32)[closing]
+        counted = separators
+        if outside is not None:  # a gap is outside where the mark before it is
+            counted = separators * np.concatenate((_TRUE, outside))
+        total: Counts = np.cumsum(counted, dtype=np.int32)
+        count = total[closing]
         end = at[closing] + start
         # a last record whose quotes are open or span lines is read exactly
         open_rest = outside is not None and (
             not outside[-1] or bool(ends[closing[-1] + 1 if len(closing) else 0 :].any())
         )
         if stop == self.source.size and bad == len(at) and not open_rest:
-            end, count = self._with_rest(end, count, int(np.count_nonzero(separators)), start, stop)
+            end, count = self._with_rest(end, count, int(total[-1]), start, stop)
         if not len(end):
             return _of_records([]), bad == len(at)
         after = np.minimum(end + 1, stop)
@@ -195,16 +177,18 @@ class Scanner:
         crlf &= end < stop
         end = end - crlf
         number = np.diff(count, prepend=0).astype(np.int64) + 1
-        lines, suspect = self._inner_lines(kind, ends, closing, len(end), outside)
+        lines, suspect = self._inner_lines(separators, ends, closing, len(end), outside)
         flags = np.where(end == begin, BLANK, 0).astype(np.uint8)
         flags[suspect] |= SUSPECT
         if after[-1] == end[-1]:
             flags[-1] |= UNFINISHED
-        self._mark_nul(begin, after, flags, start)
+        if len(nul):
+            inner = nul[nul < after[-1] - start] + start
+            flags[np.unique(np.searchsorted(begin, inner, "right") - 1)] |= MALFORMED
         records = Records(begin, end, after, number, lines, flags)
         over = np.flatnonzero(end - begin > MAX_LINE)
         if len(over):
-            return records.head(int(over[0])), False
+            return records.part(0, int(over[0])), False
         return records, bad == len(at)
 
     def _with_rest(self, end: Ints, count: Counts, total: int, start: int, stop: int) -> tuple[Ints, Counts]:
@@ -214,7 +198,7 @@ class Scanner:
         return end, count
 
     def _inner_lines(
-        self, kind: npt.NDArray[np.uint8], ends: Bools, closing: Ints, size: int, outside: Bools | None
+        self, separators: Counts, ends: Bools, closing: Ints, size: int, outside: Bools | None
     ) -> tuple[Ints, Ints]:
         """Give the physical lines of each record, and which records of several lines look like rows."""
         lines = np.ones(size, np.int64)
@@ -227,15 +211,10 @@ class Scanner:
         if not len(several):
             return lines, none
         every = np.flatnonzero(ends)
-        per_line = np.diff(np.cumsum(kind == self._separator, dtype=np.int64)[every], prepend=0)
+        per_line = np.diff(np.cumsum(separators, dtype=np.int64)[every], prepend=0)
         like_row = np.concatenate(([0], np.cumsum(per_line == self.width - 1)))
         last = number[several]  # lines are counted from 0: a record is the lines first..last-1
         first = last - lines[several]
         inner = lines[several] > 2
         low, high = first + inner, last - inner
         return lines, several[like_row[high] - like_row[low] == high - low]
-
-    def _mark_nul(self, begin: Ints, after: Ints, flags: npt.NDArray[np.uint8], start: int) -> None:
-        if self.source.find(b"\0", start) < after[-1]:
-            where = np.flatnonzero(self.source.view[start : after[-1]] == 0) + start
-            flags[np.unique(np.searchsorted(begin, where, "right") - 1)] |= MALFORMED

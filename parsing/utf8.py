@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 BLOCK = 4 << 20  #: bytes looked at in one step
 SPARSE = 8  #: up to one byte in so many that is not ASCII, only those are looked at

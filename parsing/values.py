@@ -12,8 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from parsing.record import LITERAL, cells_of
+from parsing.records import Records
 from parsing.source import Source
-from parsing.structure import Records
 
 Bools = npt.NDArray[np.bool_]
 _GUARDED = r"^'[=+\-@\t\r]"
@@ -95,6 +95,16 @@ def _read_slowly(source: Source, records: Records, sound: Bools, delimiter: str,
         cells = cells_of(bytes(source.data[records.start[i] : records.end[i]]), delimiter)
         rows.append([cells[column] for column in wanted])
     return pl.DataFrame(rows, schema={column_name(i): pl.String for i in wanted}, orient="row")
+
+
+def is_tidy(buffer: bytes) -> bool:
+    """Tell whether no value can have blanks around it, capitals, quotes or characters beyond ASCII."""
+    if b'"' in buffer:
+        return False
+    view = np.frombuffer(buffer, np.uint8)
+    line_ends = np.count_nonzero(view == 10) + np.count_nonzero(view == 13)
+    capital = (view - 65) < 26  # bytes below A wrap round
+    return not capital.any() and not (view > 126).any() and np.count_nonzero(view <= 32) == line_ends
 
 
 def unguarded(frame: pl.DataFrame) -> pl.DataFrame:

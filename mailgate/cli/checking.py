@@ -57,19 +57,28 @@ def offline_options(file: Path, now: datetime) -> "Options":
     )  # fmt: skip
 
 
-def check_file(file: Path, data_type: "DataType", options: "Options") -> "tuple[Report, str]":
-    """Parse a file and give its report and its SHA-256, which is computed beside."""
+def check_file(file: Path, data_type: "DataType", options: "Options") -> "Report":
+    """Parse a file, with a bar on a terminal."""
     from dataclasses import replace
 
     from parsing import parse
 
-    digest: list[str] = []
-    hashing = threading.Thread(target=lambda: digest.append(_sha256(file)), daemon=True)
-    hashing.start()
     with _bar() as moved:
-        report = parse(file, data_type, replace(options, progress=moved))
-    hashing.join()
-    return report, digest[0]
+        return parse(file, data_type, replace(options, progress=moved))
+
+
+class Digest:
+    """Compute the SHA-256 of a file beside other work, from now on."""
+
+    def __init__(self, file: Path) -> None:
+        self._found: list[str] = []
+        self._thread = threading.Thread(target=lambda: self._found.append(_sha256(file)), daemon=True)
+        self._thread.start()
+
+    def value(self) -> str:
+        """Give the digest in hexadecimal once it is there."""
+        self._thread.join()
+        return self._found[0]
 
 
 def _sha256(file: Path) -> str:

@@ -1,6 +1,5 @@
 """``mailgate init``, ``serve``, ``migrate``, ``doctor`` and ``demo``."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +60,8 @@ def serve(
     roles: Annotated[str, typer.Option(help="Comma-separated: smtp, worker. Default: all.")] = "smtp,worker",
 ) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT."""
+    import asyncio
+
     import uvloop
 
     from mailgate.app import ROLES, NotReady

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parsing import lines, marks, structure
 from parsing import record as record_module
-from parsing import structure
 from parsing.record import cells_of
 from parsing.source import Source
 from parsing.structure import Scanner
@@ -83,18 +83,22 @@ def test_raw_text_and_cells_of_a_broken_row(tmp_path: Path) -> None:
     assert len(third["value"]) == 1000
 
 
-def spans(data: bytes, block: int) -> list[tuple[int, int, int, int, int]]:
-    """Give what the scanner says of each record, with blocks of a given size."""
+def spans(data: bytes, block: int, look: int = marks.BLOCK, few: int = structure.FEW) -> list[tuple[int, ...]]:
+    """Give what the scanner says of each record, with blocks of a given size; ``few`` 0: line by line past a fault."""
     source = Source.__new__(Source)
     source.size, source.data, source._next = len(data), data, {}
     source.view = np.frombuffer(data, np.uint8)
-    scanner = Scanner(source, 0, ",", 3)
-    scanner._step = block
-    found = []
-    for r in scanner.batches():
-        found += list(
-            zip(r.start.tolist(), r.end.tolist(), r.fields.tolist(), r.lines.tolist(), r.flags.tolist(), strict=True)
-        )
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (marks, structure):
+            patch.setattr(module, "BLOCK", max(look, block))
+        patch.setattr(structure, "SMALL", min(structure.SMALL, max(look, block)))
+        patch.setattr(structure, "FEW", few)
+        scanner = Scanner(source, 0, ",", 3)
+        scanner._step = block
+        found = []
+        for r in scanner.batches():
+            columns = (r.start, r.end, r.fields, r.lines, r.flags)
+            found += list(zip(*(column.tolist() for column in columns), strict=True))
     return found
 
 
@@ -103,7 +107,7 @@ FILES = st.lists(st.sampled_from(['"', '""', ",", "\n", "\r", "\r\n", "x", "yy",
 )
 
 
-def exact(data: bytes) -> list[tuple[int, int, int, int, int]]:
+def exact(data: bytes) -> list[tuple[int, ...]]:
     """Read record by record, without the vectorised pass."""
     source = Source.__new__(Source)
     source.size, source.data, source._next = len(data), data, {}
@@ -116,18 +120,18 @@ def exact(data: bytes) -> list[tuple[int, int, int, int, int]]:
 
 
 @settings(max_examples=600, deadline=None)
-@given(FILES, st.integers(1, 70))
-def test_vectorised_pass_agrees_with_the_exact_reader(data: bytes, block: int) -> None:
-    assert spans(data, block) == exact(data)
+@given(FILES, st.integers(1, 70), st.integers(1, 100), st.sampled_from([0, structure.FEW]))
+def test_vectorised_pass_agrees_with_the_exact_reader(data: bytes, block: int, look: int, few: int) -> None:
+    assert spans(data, block, look, few) == exact(data)
 
 
 @settings(max_examples=300, deadline=None)
-@given(FILES, st.integers(1, 40))
-def test_limits_do_not_break_the_agreement(data: bytes, limit: int) -> None:
+@given(FILES, st.integers(1, 40), st.sampled_from([0, structure.FEW]))
+def test_limits_do_not_break_the_agreement(data: bytes, limit: int, few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record_module, "MAX_LINE", limit)
-        patch.setattr(structure, "MAX_LINE", limit)
-        found = spans(data, 2 * limit + 2)
+        for module in (record_module, structure, lines):
+            patch.setattr(module, "MAX_LINE", limit)
+        found = spans(data, 2 * limit + 2, few=few)
         assert found == exact(data)
 
 

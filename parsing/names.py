@@ -53,9 +53,10 @@ def near(name: str, candidates: list[str]) -> str | None:
     by_name = {bare(candidate).casefold(): candidate for candidate in candidates if len(candidate) <= MAX_NAME}
     if len(name) > MAX_NAME:
         return None
-    if name.casefold() in by_name:
-        return by_name[name.casefold()]
+    wanted = bare(name).casefold()
+    if wanted in by_name:
+        return by_name[wanted]
     from difflib import get_close_matches
 
-    close = get_close_matches(name.casefold(), list(by_name), n=1, cutoff=0.8)
+    close = get_close_matches(wanted, list(by_name), n=1, cutoff=0.8)
     return by_name[close[0]] if close else None

@@ -71,6 +71,7 @@ WARNED = [
     ("blanks", " accountId,id \na,1\n", [("HEADER_SPACE", "accountId"), ("HEADER_SPACE", "id")], ""),
     ("unknown", "accountId,id,shoe\na,1,x\n", [("UNKNOWN_COLUMN", "shoe")], "was left out."),
     ("misspelt", "accountId,id,referrable\na,1,x\n", [("UNKNOWN_COLUMN", "referrable")], "did you mean referable?"),
+    ("in quotes", "accountId,id,'email'\na,1,x\n", [("UNKNOWN_COLUMN", "'email'")], "did you mean email?"),
     ("other case", "accountId,id,Email\na,1,x\n", [("UNKNOWN_COLUMN", "Email")], "did you mean email?"),
     ("no name", "accountId,id,,\na,1,x,y\n", [("UNKNOWN_COLUMN", ""), ("UNKNOWN_COLUMN", "")], "Column 3 has no name"),
     ("families", "accountId,id,customFields.a,sharelinks.b,referralCodes.c\na,1,,,\n", [], ""),

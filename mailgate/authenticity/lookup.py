@@ -47,13 +47,17 @@ class NetworkResolver:
         """Give the records of a name; see ``Resolver``."""
         if self._resolver is None:
             raise DnsTrouble("this machine names no DNS server")
+        try:
+            wanted = dns.name.from_text(name)
+        except dns.exception.DNSException:  # an escape or a label that no name has
+            return ()
         key = (name, kind)
         now = self._clock()
         if self._failed.get(key, 0.0) > now:
             raise DnsTrouble(f"DNS did not answer for {name} a moment ago")
         try:
             answer = self._resolver.resolve(
-                dns.name.from_text(name), kind, raise_on_no_answer=False, lifetime=min(seconds, self._seconds)
+                wanted, kind, raise_on_no_answer=False, lifetime=min(seconds, self._seconds)
             )
         except dns.resolver.NXDOMAIN:
             return ()

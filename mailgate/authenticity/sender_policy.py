@@ -22,7 +22,7 @@ def check_spf(origin: Origin, questions: Questions) -> Spf:
     if not origin.client or not domain:
         return Spf(domain=domain, reason="" if domain else "the envelope sender has no domain")
     try:
-        client = str(ipaddress.ip_address(origin.client))
+        client = str(ipaddress.ip_address(origin.client.partition("%")[0]))
     except ValueError:
         return Spf(domain=domain, reason="the client has no address")
     local = origin.sender.rpartition("@")[0] or "postmaster"

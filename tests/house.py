@@ -314,7 +314,7 @@ class Inside:
 @contextlib.asynccontextmanager
 async def open_inside(
     folder: Path, connections: str = CONNECTION, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    smtp: dict[str, Any] | None = None, limits: dict[str, Any] | None = None,
+    smtp: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, senders: Any = None,
 ) -> AsyncIterator[Inside]:  # fmt: skip
     """Open a house in a folder, its SMTP door listening in this event loop."""
     if not structlog.is_configured():
@@ -329,7 +329,7 @@ async def open_inside(
     )
     await asyncio.to_thread(shutil.copytree, _database_once(), settings.data_dir)
     with open_house(settings) as house:
-        intake = Intake(house.ledger, house.blobs, house.jobs, settings, clock=clock)
+        intake = Intake(house.ledger, house.blobs, house.jobs, settings, clock=clock, senders=senders)
         door = SmtpDoor(settings, house.ledger, intake)
         ports = {name: port for name, _, port in await door.open()}
         try:

@@ -17,6 +17,7 @@ from models.message import Message
 
 _AT_ONCE = 16
 _UNASKED_AT_ONCE = 8  # of them, for mails whose results are only recorded
+_PATIENCE = 0.1  # seconds that such a mail waits for a place
 
 
 class Bytes(Protocol):
@@ -56,7 +57,7 @@ class SenderCheck:
         wait = self._limits.sender_check if mail.must_prove else self._limits.sender_check_unasked
         seconds = wait.total_seconds()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds if mail.must_prove else min(seconds, _PATIENCE)):
                 if not mail.must_prove:
                     await self._unasked.acquire()
                 await self._take_place(unasked=not mail.must_prove)

@@ -9,7 +9,6 @@ import pytest
 
 from intake.mail import SenderNotKnownNow
 from intake.sender_check import SenderCheck
-from mailgate.settings import Limits
 from models.authenticity import Authenticity, Dmarc, Origin, Outcome
 from models.codes import Code
 from models.message import Message
@@ -68,7 +67,8 @@ async def test_what_the_check_is_told(store: Store) -> None:
     store.connect(pattern="*.csv")
     told = Told(Outcome.NONE)
     known: dict[str, Any] = {
-        "client": "192.0.2.7", "helo": "h", "sender": "a@b.example", "authenticated_as": "c", "trusted": ("mx.example",),
+        "client": "192.0.2.7", "helo": "h", "sender": "a@b.example", "authenticated_as": "c",
+        "trusted": ("mx.example",),
     }  # fmt: skip
     await intake(store, senders=told).accept(mail(store, ONE, **known))
     ((message, origin, now, seconds),) = told.asked
@@ -165,8 +165,7 @@ async def test_a_slow_dns_holds_up_neither_many_threads_nor_what_demands_proof(s
     """Mails that demand nothing take half of the places, wait for a short while, and go on without a result."""
     plain, proven = store.connect(), store.connect("proven", authenticity="dmarc")
     slow = Slow()
-    limits = Limits.model_construct(**{**dict(store.settings.limits), "sender_check_unasked": _moment(0.05)})
-    checks = SenderCheck(slow, limits)
+    checks = SenderCheck(slow, store.settings.limits)
     message = Message()
     waiting = [asyncio.create_task(checks.check(mail(store, ONE, plain), message, store.clock())) for _ in range(30)]
     done, pending = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
@@ -182,9 +181,3 @@ async def test_a_slow_dns_holds_up_neither_many_threads_nor_what_demands_proof(s
     assert all(one.aligned for one in await asyncio.gather(*pending))
     assert slow.most == 9
     checks.close()
-
-
-def _moment(seconds: float) -> Any:
-    from datetime import timedelta
-
-    return timedelta(seconds=seconds)

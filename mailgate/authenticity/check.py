@@ -66,8 +66,10 @@ def _own(
         try:
             policy = find_policy(domain, questions)
             dmarc = Dmarc(domain=domain, reason="the domain publishes no DMARC policy")
-        except (DnsTrouble, TooManyQuestions) as trouble:
+        except DnsTrouble as trouble:
             dmarc = Dmarc(result=Outcome.TEMPERROR, domain=domain, reason=str(trouble))
+        except TooManyQuestions as trouble:
+            dmarc = Dmarc(result=Outcome.PERMERROR, domain=domain, reason=str(trouble))
     signatures = check_signatures(
         source, message.header_end, fields, questions, now=now,
         prefer=lambda signer: aligned(signer, domain, strict=False),

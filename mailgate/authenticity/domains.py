@@ -11,6 +11,8 @@ _is_host = re.compile(
     r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 ).fullmatch
 
+_LONGEST = 1000  # characters; what IDNA makes of fewer is still too long or is none
+
 
 def normal_domain(text: str) -> str:
     """Give a domain in lower case and A-labels (IDNA 2008), empty where it is none of the Internet's.
@@ -18,6 +20,8 @@ def normal_domain(text: str) -> str:
     An address literal, a name without a dot, or one that IDNA forbids is none.
     """
     text = text.strip().lower().removesuffix(".")
+    if len(text) > _LONGEST:
+        return ""
     if not text.isascii():
         import idna
 

@@ -291,7 +291,8 @@ def _write(content: bytes, out: Path | None) -> None:
 
 def _proof(found: dict[str, Any]) -> str:
     """Tell what was found out about the sender on one line."""
-    return found["header"] + (f" ({found['reason']})" if found["reason"] else "")
+    reason = f" ({found['reason']})" if found["reason"] else ""
+    return f"{found['header']}{reason}"
 
 
 def _inline(value: Any) -> str:

@@ -1,5 +1,6 @@
 """DKIM: what verifies, what does not and why, and how little a hostile mail can cost."""
 
+import tracemalloc
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -213,6 +214,27 @@ def test_the_body_is_read_once_for_each_form_however_many_signatures() -> None:
     found = Checker(zone()).check(source, message, Origin(), now=NOW, seconds=5)
     assert [one.result for one in found.dkim] == [Outcome.PASS] * 3
     assert source.read_bytes < 2 * len(mail) + message.header_end
+
+
+def test_a_large_body_is_hashed_in_constant_memory() -> None:
+    class Large(BytesSource):
+        """A small mail whose body goes on for 64 MB that exist only while they are read."""
+
+        size = 64_000_000
+
+        def read(self, offset: int, length: int) -> bytes:
+            return super().read(offset, length) or b"a line of text \t with blanks\r\n" * (length // 30)
+
+    mail = signed(form="relaxed/relaxed")
+    message = split(BytesSource(mail))
+    source = Large(mail)
+    source.size = Large.size
+    tracemalloc.start()
+    found = Checker(zone()).check(source, message, Origin(), now=NOW, seconds=5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.dkim[0].reason == "the body was changed"
+    assert peak < 10_000_000
 
 
 def test_a_body_is_not_hashed_for_a_signature_that_is_wrong_anyway() -> None:

@@ -177,6 +177,7 @@ FROM = {
     "an address as domain": ("From: a@192.0.2.1", "", "permerror"),
     "a name without a dot": ("From: a@localhost", "", "permerror"),
     "two dots": ("From: a@acme..example", "", "permerror"),
+    "a very long domain": ("From: a@" + "\u00fc" * 20_000 + ".example", "", "permerror"),
     "a long label": ("From: a@" + "x" * 64 + ".example", "", "permerror"),
     "letters that no domain has": ("From: a@ac\u0378me.example", "", "permerror"),
     "bytes that are no text": ("From: a@ac\udcffme.example", "", "permerror"),

@@ -44,7 +44,7 @@ prove: setup
 # Needs uv (`pip install uv`); writes hashes and no address of an index.
 lock:
 	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-		--extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
+		--extra authenticity --extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,9 +1,11 @@
 """``make bench``: every benchmark, one after the other; ``python -m benchmarks.NAME`` runs one."""
 
-from benchmarks import latency, parsing, smtp, splitting
+from benchmarks import latency, parsing, senders, smtp, splitting
 
 if __name__ == "__main__":
     smtp.main()
+    print()
+    senders.main()
     print()
     latency.main()
     print()

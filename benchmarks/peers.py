@@ -74,8 +74,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def mailgate(roles: str = "smtp", answers: str = "") -> Iterator[Peer]:
-    """Run mailgate with a connection that takes the benchmark's mails."""
+def mailgate(roles: str = "smtp", answers: str = "", **more: str) -> Iterator[Peer]:
+    """Run mailgate with a connection that takes the benchmark's mails; keywords are settings, DNS is not asked."""
     with _folder() as folder:
         command = [sys.executable, "-m", "mailgate", "--config", str(folder / "mailgate.toml")]
         subprocess.run([*command, "init", "--dir", str(folder)], check=True, stdout=subprocess.DEVNULL)
@@ -83,6 +83,7 @@ def mailgate(roles: str = "smtp", answers: str = "") -> Iterator[Peer]:
         subprocess.run([*command, "connection", "apply", str(folder / "connection.toml")], check=True, stdout=-3)
         port = free_port()
         variables = {"MAILGATE_SMTP__PORT": str(port), "MAILGATE_LIMITS__ANSWERS_PER_HOUR": "1000000"}
+        variables |= {"MAILGATE_DNS__LOOKUPS": "false", **{f"MAILGATE_{key}": value for key, value in more.items()}}
         process = subprocess.Popen(
             [*command, "serve", "--roles", roles], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, **variables},

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from hashlib import sha256
 from typing import Any
 
 from models.answers import answer_names, receipt_name
@@ -21,6 +22,7 @@ from models.tables import Connection, Delivery, Upload
 
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,900}>")
 _HARMLESS = "\u00a0\u202f\u3000\u200c\u200d"  # further spaces and joiners, as names in many scripts have them
+_SEVEN_BIT = SMTP.clone(cte_type="7bit")  # a relay that re-encodes 8-bit text would break the signature
 _ENDINGS = (".txt", ".json", ".errors.csv")
 _WORST = ("aborted", "rejected", "completed_with_errors", "completed", "in_progress", "queued")
 _WORDS = {
@@ -205,7 +207,7 @@ class Posting:
 
 def compose(letter: Letter, posting: Posting) -> bytes:
     """Make the mail: plain text and HTML, files attached, threaded, marked as automatic (RFC 3834)."""
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=_SEVEN_BIT)
     mail["From"] = Address(display_name="mailgate", addr_spec=posting.sender)
     mail["To"] = posting.to_address
     mail["Subject"] = _header_text(letter.subject)
@@ -230,7 +232,15 @@ def compose(letter: Letter, posting: Posting) -> bytes:
             )  # fmt: skip
         else:
             mail.add_attachment(attachment.content, maintype=maintype, subtype=subtype, filename=filename)
+    _set_boundaries(mail, posting.message_id)
     return mail.as_bytes()
+
+
+def _set_boundaries(mail: EmailMessage, message_id: str) -> None:
+    """Make the boundaries of the Message-ID, so that the same reply is the same bytes; no sender knew it in time."""
+    word = sha256(message_id.encode()).hexdigest()[:32]
+    for number, part in enumerate(part for part in mail.walk() if part.is_multipart()):
+        part.set_boundary(f"=_{word}.{number}")
 
 
 def _told(outcome: Outcome, *, several: bool) -> list[str]:

@@ -9,11 +9,14 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from intake.durable import DurableBlobs
-from intake.mail import Mail, Prepared, Recipient, discard, prepare
+from intake.mail import Mail, Prepared, Recipient, discard, prepare, read_mail
+from intake.sender_check import Check, SenderCheck
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from models.faults import TemporaryError
@@ -41,7 +44,7 @@ class Intake:
         self, ledger: Ledger, blobs: Blobs, enqueue: Enqueue, settings: Settings, *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         randomness: Callable[[int], bytes] = secrets.token_bytes,
-        on_recorded: Callable[[], None] = lambda: None,
+        on_recorded: Callable[[], None] = lambda: None, senders: Check | None = None,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._blobs = blobs
@@ -51,6 +54,7 @@ class Intake:
         self._clock = clock
         self._randomness = randomness
         self._on_recorded = on_recorded
+        self._senders = SenderCheck(senders, settings.limits) if senders is not None else None
         self._known: dict[str, tuple[float, ConnectionRef | None]] = {}
         self._under_way: set[asyncio.Task[list[Recorded]]] = set()
 
@@ -90,23 +94,34 @@ class Intake:
         """Wait for the arrivals under way."""
         if self._under_way:
             await asyncio.wait(self._under_way)
+        if self._senders is not None:
+            self._senders.close()
 
     async def _accept(self, mail: Mail) -> list[Recorded]:
         try:
+            facts = await self._find_out(mail)
             for _ in range(_JUDGEMENTS):
                 try:
-                    return await self._once(mail)
+                    return await self._once(mail, facts)
                 except RuleChanged:
                     mail = await self._look_up_again(mail)
             raise TemporaryError("the connection keeps changing")
         finally:
             await asyncio.to_thread(mail.spool.close)
 
-    async def _once(self, mail: Mail) -> list[Recorded]:
+    async def _find_out(self, mail: Mail) -> dict[str, Any]:
+        """Split the mail and find out who sent it, where senders are checked."""
+        if self._senders is None:
+            return {}  # one thread does all of it then
+        self.check_space()
+        message = await asyncio.to_thread(read_mail, mail, self._settings)
+        return {"message": message, "authenticity": await self._senders.check(mail, message, self._clock())}
+
+    async def _once(self, mail: Mail, facts: dict[str, Any]) -> list[Recorded]:
         self.check_space()
         now = self._clock()
         try:
-            prepared = await asyncio.to_thread(prepare, mail, self._blobs, self._settings, now)
+            prepared = await asyncio.to_thread(partial(prepare, mail, self._blobs, self._settings, now, **facts))
         except OSError as error:
             raise NoSpace(f"bytes cannot be kept now: {error}") from error
         try:
@@ -136,10 +151,7 @@ class Intake:
             if ref is None:
                 raise TemporaryError(f"the connection of {one.address} is gone")
             recipients.append(Recipient(connection=ref, address=one.address, tag=one.tag))
-        return Mail(
-            door=mail.door, peer=mail.peer, sender=mail.sender, recipients=tuple(recipients), spool=mail.spool,
-            authenticated_as=mail.authenticated_as, fault=mail.fault,
-        )  # fmt: skip
+        return replace(mail, recipients=tuple(recipients))
 
     def _means(self, now: datetime) -> Means:
         return Means(

@@ -17,6 +17,7 @@ class DurableBlobs:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
         self._waiting: list[tuple[Sequence[BlobWriter], asyncio.Future[None]]] = []
+        self._rounds = 0  # that will look at what waits once more before they end
         self._running: set[asyncio.Task[None]] = set()
 
     async def commit(self, writers: Sequence[BlobWriter]) -> None:
@@ -25,23 +26,30 @@ class DurableBlobs:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((writers, done))
-        if len(self._running) < _ROUNDS:
+        if self._rounds < _ROUNDS:
+            self._rounds += 1
             task = asyncio.create_task(self._round())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         await done
 
     async def _round(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting, []
-            writers = [writer for some, _ in group for writer in some]
-            try:
-                await asyncio.to_thread(self._blobs.commit, writers)
-            except OSError as error:
-                for _, done in group:
-                    if not done.done():
-                        done.set_exception(error)
-            else:
-                for _, done in group:
-                    if not done.done():
-                        done.set_result(None)
+        try:
+            while self._waiting:
+                await self._commit_group()
+        finally:
+            self._rounds -= 1  # in one step with the last look: who comes now must begin a round of its own
+
+    async def _commit_group(self) -> None:
+        group, self._waiting = self._waiting, []
+        writers = [writer for some, _ in group for writer in some]
+        try:
+            await asyncio.to_thread(self._blobs.commit, writers)
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            for _, done in group:
+                if not done.done():
+                    done.set_exception(error)
+        else:
+            for _, done in group:
+                if not done.done():
+                    done.set_result(None)

@@ -16,8 +16,10 @@ from mailgate.message import Limits as MessageLimits
 from mailgate.message import decode, split
 from mailgate.settings import Settings
 from matching.judge import judge
+from models.authenticity import Authenticity, Origin
 from models.codes import Code
-from models.faults import Fault, PermanentError
+from models.connection import Rule
+from models.faults import Fault, PermanentError, TemporaryError
 from models.judgement import Envelope, JudgedPart, Judgement, Role
 from models.message import Headers, Message
 from models.states import ConnectionState, Verdict
@@ -49,6 +51,25 @@ class Mail:
     spool: Spool
     authenticated_as: str = ""
     fault: Fault | None = None  #: what the door found: bare line ends, too many bytes
+    client: str = (
+        ""  #: address of the client whom SPF is asked about; empty where the door knows none, or a server of ours
+    )
+    helo: str = ""
+    trusted: tuple[str, ...] = ()  #: authserv-ids of the server that handed the mail over: their topmost word counts
+    last_try: bool = False  #: the mail does not come again: what DNS does not answer now counts as not proven
+
+    @property
+    def origin(self) -> Origin:
+        """Say where the mail comes from."""
+        return Origin(
+            client=self.client, helo=self.helo, sender=self.sender, authenticated_as=self.authenticated_as,
+            trusted=self.trusted,
+        )  # fmt: skip
+
+    @property
+    def must_prove(self) -> bool:
+        """Say whether a connection demands to know who really sent this mail."""
+        return any(one.connection.rule.authenticity == "dmarc" for one in self.recipients)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,26 +80,40 @@ class Prepared:
     writers: tuple[BlobWriter, ...]
 
 
+class SenderNotKnownNow(TemporaryError):
+    """Say that a connection demands to know who sent a mail, and that it cannot be found out now."""
+
+
 class _TooLarge(Exception):
     pass
 
 
-def prepare(mail: Mail, blobs: Blobs, settings: Settings, now: datetime) -> list[Prepared]:
-    """Judge a mail for each recipient and write its files; OSError when bytes cannot be kept."""
+def read_mail(mail: Mail, settings: Settings) -> Message:
+    """Split a mail; of one that the door found at fault only the headers are read."""
     limits = settings.limits
     if mail.fault is not None:
-        message = Message(headers=_headers_of_a_fragment(mail.spool), fault=mail.fault, size=mail.spool.size)
-    else:
-        message = split(
-            mail.spool,
-            MessageLimits(
-                header_block=limits.message_header_bytes, header_field=limits.message_field_bytes,
-                parts=limits.message_parts, depth=limits.message_depth,
-            ),
-        )  # fmt: skip
+        return Message(headers=_headers_of_a_fragment(mail.spool), fault=mail.fault, size=mail.spool.size)
+    return split(
+        mail.spool,
+        MessageLimits(
+            header_block=limits.message_header_bytes, header_field=limits.message_field_bytes,
+            parts=limits.message_parts, depth=limits.message_depth,
+        ),
+    )  # fmt: skip
+
+
+def prepare(
+    mail: Mail, blobs: Blobs, settings: Settings, now: datetime, *, message: Message | None = None,
+    authenticity: Authenticity | None = None,
+) -> list[Prepared]:  # fmt: skip
+    """Judge a mail for each recipient and write its files; OSError when bytes cannot be kept.
+
+    ``message``: the mail as ``read_mail`` gives it, where that was done. Raises SenderNotKnownNow.
+    """
+    read = message or read_mail(mail, settings)
     prepared: list[Prepared] = []
     try:
-        prepared.extend(_prepare_one(mail, one, message, blobs, settings, now) for one in mail.recipients)
+        prepared.extend(_prepare_one(mail, one, read, authenticity, blobs, settings, now) for one in mail.recipients)
     except BaseException:
         discard(blobs, prepared)
         raise
@@ -106,17 +141,20 @@ def _headers_of_a_fragment(spool: Spool) -> Headers:
 
 
 def _prepare_one(
-    mail: Mail, recipient: Recipient, message: Message, blobs: Blobs, settings: Settings, now: datetime
-) -> Prepared:
+    mail: Mail, recipient: Recipient, message: Message, authenticity: Authenticity | None, blobs: Blobs,
+    settings: Settings, now: datetime,
+) -> Prepared:  # fmt: skip
     ref = recipient.connection
     envelope = Envelope(
-        sender=mail.sender, recipient=recipient.address, tag=recipient.tag, authenticated_as=mail.authenticated_as
-    )
+        sender=mail.sender, recipient=recipient.address, tag=recipient.tag, authenticated_as=mail.authenticated_as,
+        authenticity=authenticity,
+    )  # fmt: skip
     paused = ref.state is ConnectionState.PAUSED
     if mail.fault is not None:
         judgement = Judgement(verdict=Verdict.REJECTED, code=mail.fault.code, message=mail.fault.message)
     else:
         judgement = judge(message, envelope, ref.rule, paused=paused)
+        _check_known(judgement, authenticity, ref.rule, last_try=mail.last_try)
     files, writers, fault = _bring(mail.spool, judgement, blobs, settings, now)
     if fault is not None:
         judgement = Judgement(verdict=Verdict.REJECTED, code=fault.code, message=fault.message, parts=judgement.parts)
@@ -125,6 +163,7 @@ def _prepare_one(
     new = NewDelivery(
         connection_id=ref.id, version=ref.version, paused=paused, rule=ref.rule, door=mail.door, peer=mail.peer,
         sender=mail.sender, recipient=recipient.address, tag=recipient.tag, authenticated_as=mail.authenticated_as,
+        authenticity=authenticity.to_json(settings.domain) if authenticity is not None else None,
         message_id=headers.message_id, subject=headers.subject[:1000], references=headers.references[-20:],
         size=mail.spool.size, sha256=mail.spool.hexdigest(), dry_run=dry_run, verdict=judgement.verdict,
         code=judgement.code, message=judgement.message, files=tuple(files),
@@ -133,6 +172,16 @@ def _prepare_one(
         identity=_identity(mail.sender, headers, files, dry_run=dry_run),
     )  # fmt: skip
     return Prepared(new=new, writers=tuple(writers))
+
+
+def _check_known(judgement: Judgement, authenticity: Authenticity | None, rule: Rule, *, last_try: bool) -> None:
+    """Raise SenderNotKnownNow where a mail would be ignored only because nobody could find out who sent it."""
+    if judgement.code is not Code.NOT_AUTHENTIC or rule.authenticity != "dmarc":
+        return
+    if authenticity is None:
+        raise SenderNotKnownNow(f"{rule.name} demands DMARC, and the extra that checks it is not installed")
+    if authenticity.undecided and not last_try:
+        raise SenderNotKnownNow(authenticity.summary())
 
 
 def _bring(

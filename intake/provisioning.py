@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from intake.logins import hash_password, password_matches
+from mailgate.authenticity import is_installed
 from matching.wildcard import compile_pattern
 from models.connection import Rule
 from models.faults import MailgateError
@@ -77,7 +78,7 @@ class _Connection(_Table):
     credential: str = ""
     address: str = ""
     allowed_senders: tuple[str, ...] = ()
-    authenticity: Literal["off", "auth"] = "off"
+    authenticity: Literal["off", "auth", "dmarc"] = "off"
     segment: str = ""
     duplicates: Literal["reject", "warn", "accept"] = "reject"
     policy: str = "accept_valid"
@@ -126,6 +127,11 @@ class _Connection(_Table):
     def _proof(self) -> "_Connection":
         if self.authenticity == "auth" and not self.credential:
             raise ValueError('authenticity = "auth" needs the credential that must log in')
+        if self.authenticity == "dmarc" and not is_installed():
+            raise ValueError(
+                'authenticity = "dmarc" needs the extra of mailgate that checks senders, which is not installed here: '
+                'pip install "mailgate[authenticity]"'
+            )
         return self
 
 
@@ -245,6 +251,11 @@ def _check_unique(kind: str, names: list[str]) -> None:
         if name.casefold() in seen:
             raise FileRefused(f"{kind} {name!r} stands twice (names are unique without case)")
         seen.add(name.casefold())
+
+
+def is_generated(address: str, name: str) -> bool:
+    """Tell whether an address is of the form that is generated for a connection of this name."""
+    return re.fullmatch(re.escape(_slug(name)) + f"-[{_LETTERS}]{{10}}", address) is not None
 
 
 def _slug(name: str) -> str:

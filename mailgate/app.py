@@ -22,9 +22,10 @@ from imports.perform import Importer
 from imports.post import Post
 from imports.workers import ParsePool
 from intake.accept import Intake
-from mailgate.courier import OutboxCourier, RelayCourier
+from mailgate.authenticity import BadKey, Checker, Signer, is_installed
+from mailgate.courier import OutboxCourier, RelayCourier, SigningCourier
 from mailgate.observe import get_logger
-from mailgate.settings import Settings
+from mailgate.settings import Settings, SettingsError
 from mailgate.smtp import SmtpDoor
 from models.faults import MailgateError
 from storage.blobs import DiskBlobs
@@ -110,8 +111,34 @@ def _lock(lock: IO[str], name: str) -> None:
 
 
 def make_courier(settings: Settings) -> Courier:
-    """Choose who takes our replies: the relay, or the outbox folder without one."""
-    return RelayCourier(settings) if settings.relay.host else OutboxCourier(settings.outbox_dir)
+    """Choose who takes our replies: the relay, or the outbox folder without one; SettingsError for a bad key."""
+    courier: Courier = RelayCourier(settings) if settings.relay.host else OutboxCourier(settings.outbox_dir)
+    signer = make_signer(settings)
+    return courier if signer is None else SigningCourier(courier, signer)
+
+
+def make_signer(settings: Settings) -> Signer | None:
+    """Read the key that signs our mail, if there is one; SettingsError says what is wrong with it."""
+    relay = settings.relay
+    if relay.dkim_key is None:
+        return None
+    try:
+        return Signer.from_file(relay.dkim_domain, relay.dkim_selector, relay.dkim_key)
+    except BadKey as error:
+        raise SettingsError(f"relay.dkim_key: {error}") from None
+
+
+def make_checker(settings: Settings) -> Checker | None:
+    """Make what finds out who sent a mail; None where its extra is not installed."""
+    if not is_installed():
+        return None
+    if not settings.dns.lookups:
+        return Checker(None)
+    from mailgate.authenticity.lookup import NetworkResolver
+
+    limits = settings.limits
+    resolver = NetworkResolver(settings.dns.servers, seconds=limits.dns_timeout.total_seconds())
+    return Checker(resolver, lookups=limits.dns_lookups)
 
 
 class Service:
@@ -124,7 +151,9 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._post = Post(house.ledger, house.blobs, make_courier(settings), settings)
         ring = self._post.ring if "worker" in roles else lambda: None
-        self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring)
+        self._intake = Intake(
+            house.ledger, house.blobs, house.jobs, settings, on_recorded=ring, senders=make_checker(settings)
+        )
         self._door = SmtpDoor(settings, house.ledger, self._intake) if "smtp" in roles else None
         self._pool: ParsePool | None = None
         self._importer: Importer | None = None

@@ -1,4 +1,4 @@
-"""The two couriers: a mail relay, and the outbox folder where none is configured.
+"""The couriers: a mail relay, the outbox folder where none is configured, and one that signs before either.
 
 What lives here: handing a finished mail over. What it says and when it goes is decided elsewhere.
 """
@@ -6,12 +6,14 @@ What lives here: handing a finished mail over. What it says and when it goes is 
 import asyncio
 import os
 import ssl
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
 import aiosmtplib
 
-from imports.courier import Reply
+from imports.courier import Courier, Reply
+from mailgate.authenticity import Signer
 from mailgate.settings import Settings
 from models.codes import Code
 from models.faults import Fault, PermanentError, TemporaryError
@@ -84,6 +86,23 @@ class RelayCourier:
 
     async def close(self) -> None:
         """Do nothing: each reply has a connection of its own."""
+
+
+class SigningCourier:
+    """Sign each reply before another courier takes it; the same reply has the same signature."""
+
+    def __init__(self, courier: Courier, signer: Signer) -> None:
+        self._courier = courier
+        self._signer = signer
+
+    async def deliver(self, reply: Reply) -> None:
+        """Sign and hand over one reply."""
+        signed = await asyncio.to_thread(self._signer.sign, reply.message, reply.created_at)
+        await self._courier.deliver(replace(reply, message=signed))
+
+    async def close(self) -> None:
+        """Close the courier behind."""
+        await self._courier.close()
 
 
 def _failure(code: int, message: str) -> Exception:

@@ -20,6 +20,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+_VARIABLES = {"MAILGATE_SMTP__PORT": "0", "MAILGATE_DNS__LOOKUPS": "false"}  # any port, and nobody outside is asked
 _CONNECTION = """\
 [[account]]
 name = "acme"
@@ -232,7 +233,7 @@ def _serve(folder: Path) -> tuple[subprocess.Popen[str], int]:
     log = (folder / "service.log").open("w")
     service = subprocess.Popen(
         [sys.executable, "-m", "mailgate", "--config", str(folder / "mailgate.toml"), "serve"],
-        stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "MAILGATE_SMTP__PORT": "0"},
+        stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **_VARIABLES},
     )  # fmt: skip
     assert service.stdout is not None
     port = 0

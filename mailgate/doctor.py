@@ -13,9 +13,12 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from mailgate.app import NotReady, open_house
-from mailgate.settings import Settings
+from intake.provisioning import is_generated
+from mailgate.app import NotReady, make_signer, open_house
+from mailgate.authenticity import is_installed
+from mailgate.settings import Settings, SettingsError
 from mailgate.tls import certificate_ends
+from models.connection import Rule
 from storage.blobs import DiskBlobs
 from storage.descriptors import DataTypesWrong, load_data_types
 from storage.engine import database_url, make_engine
@@ -91,13 +94,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
                     subject=f"alarm {alarm.kind}", finding=alarm.message, fix=_ALARM_FIXES.get(alarm.kind, "")
                 )
             for row in house.ledger.read_now(list_all):
-                rule = row.ref.rule
-                if not rule.allowed_senders and rule.authenticity == "off" and _easy_to_guess(rule.address):
-                    yield Finding(
-                        subject=f"connection {rule.name}",
-                        finding="anybody who guesses its hand-chosen address can send it files",
-                        fix="set allowed_senders or authenticity, or leave address out to have one generated",
-                    )
+                yield from _connection(settings, row.ref.rule)
     except NotReady as error:
         yield Finding(subject="database", finding=str(error), fix="run `mailgate migrate`")
         return
@@ -114,6 +111,30 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 subject="database", finding="the database file is damaged", fix="stop the service, restore a backup"
             )
     engine.dispose()
+
+
+def _connection(settings: Settings, rule: Rule) -> Iterator[Finding]:
+    generated = is_generated(rule.address, rule.name)
+    if not rule.allowed_senders and rule.authenticity == "off" and not generated:
+        yield Finding(
+            subject=f"connection {rule.name}",
+            finding="anybody who guesses its hand-chosen address can send it files",
+            fix="set allowed_senders or authenticity, or leave address out to have one generated",
+        )
+    if rule.authenticity != "dmarc":
+        return
+    if not is_installed():
+        yield Finding(
+            subject=f"connection {rule.name}",
+            finding="it demands DMARC, and what checks that is not installed: its mail is refused for now",
+            fix='pip install "mailgate[authenticity]"',
+        )
+    elif not settings.dns.lookups and not settings.smtp.trusted_authserv:
+        yield Finding(
+            subject=f"connection {rule.name}",
+            finding="it demands DMARC, and neither DNS nor another server is asked: all its mail is ignored",
+            fix="set [dns] lookups = true, or [smtp] trusted_authserv and trusted_proxies",
+        )
 
 
 def _blob_store(settings: Settings) -> Iterator[Finding]:
@@ -167,6 +188,8 @@ def _risky_settings(settings: Settings) -> Iterator[Finding]:
             subject="settings", finding="the SMTP door is open to others with the certificate made for local use",
             fix="set [smtp] certificate and key",
         )  # fmt: skip
+    yield from _trust(settings)
+    yield from _signing(settings)
     if settings.relay.host and settings.relay.tls == "off" and settings.relay.password:
         yield Finding(
             subject="settings",
@@ -188,9 +211,42 @@ def _data_types(settings: Settings) -> Iterator[Finding]:
         yield Finding(subject="data types", finding=str(error), fix="mend the descriptor or the setting it names")
 
 
-def _easy_to_guess(address: str) -> bool:
-    ending = address.rpartition("-")[2]
-    return len(ending) < 10
+def _trust(settings: Settings) -> Iterator[Finding]:
+    smtp = settings.smtp
+    if smtp.trusted_authserv and not smtp.trusted_proxies:
+        yield Finding(
+            subject="settings", finding="smtp.trusted_authserv counts only for mail from smtp.trusted_proxies",
+            fix="set [smtp] trusted_proxies to the addresses of those servers",
+        )  # fmt: skip
+    if any(network.prefixlen == 0 for network in smtp.trusted_proxies):
+        yield Finding(
+            subject="settings", finding="smtp.trusted_proxies trusts every address there is",
+            fix="name the addresses of your own mail servers",
+        )  # fmt: skip
+
+
+def _signing(settings: Settings) -> Iterator[Finding]:
+    relay = settings.relay
+    try:
+        signer = make_signer(settings)
+    except SettingsError as error:
+        yield Finding(
+            subject="settings", finding=str(error), fix="give relay.dkim_key a private key that only mailgate can read"
+        )
+        return
+    if signer is None:
+        return
+    if signer.weak:
+        yield Finding(
+            subject="settings", finding="relay.dkim_key has fewer than 2048 bits",
+            fix="make a new key, publish it under another selector, and set both",
+        )  # fmt: skip
+    sender = settings.reply_from.rpartition("@")[2].lower()
+    if sender != relay.dkim_domain.lower() and not sender.endswith("." + relay.dkim_domain.lower()):
+        yield Finding(
+            subject="settings", finding=f"replies are from {sender} and signed for {relay.dkim_domain}: DMARC fails",
+            fix="set relay.dkim_domain to the domain of relay.from",
+        )  # fmt: skip
 
 
 def _is_served(settings: Settings) -> bool:

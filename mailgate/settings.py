@@ -6,10 +6,11 @@ What lives here: names, defaults and their checks. Nothing is opened or connecte
 import os
 import re
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -32,6 +33,20 @@ def parse_duration(value: object) -> timedelta:
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Positive = Annotated[int, Field(gt=0)]
+_is_host = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?").fullmatch
+
+
+def _check_dns_server(text: str) -> str:
+    host, port = text, "53"
+    if text.startswith("[") or text.count(":") == 1:
+        host, _, port = text.rpartition(":")
+    ip_address(host.strip("[]"))
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError("a port is a number from 1 to 65535")
+    return text
+
+
+DnsServer = Annotated[str, AfterValidator(_check_dns_server)]
 
 
 class _Section(BaseModel):
@@ -48,6 +63,15 @@ class Smtp(_Section):
     key: Path | None = None
     require_tls: bool = False
     max_message_bytes: Positive = 150_000_000
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  #: mail servers of ours that pass mail on to us
+    trusted_authserv: tuple[str, ...] = ()  #: names under which those servers write Authentication-Results
+
+
+class Dns(_Section):
+    """How DNS is asked who may send in whose name."""
+
+    lookups: bool = True
+    servers: tuple[DnsServer, ...] = ()  #: address, or address:port; empty: those of the machine
 
 
 class Relay(_Section):
@@ -64,6 +88,9 @@ class Relay(_Section):
     ca_file: Path | None = None
     sender: str = Field(default="", alias="from")  #: empty: mailgate@<domain>
     envelope_from: str = ""  #: empty: the null sender
+    dkim_domain: str = ""  #: with the two below: our mail is signed
+    dkim_selector: str = ""
+    dkim_key: Path | None = None  #: PEM, RSA or Ed25519
 
 
 class Limits(_Section):
@@ -94,6 +121,11 @@ class Limits(_Section):
     message_field_bytes: Positive = 32 * 1024
     message_parts: Positive = 200
     message_depth: Positive = 20
+
+    sender_check: Duration = timedelta(seconds=20)  #: for DNS, where a connection demands proof
+    sender_check_unasked: Duration = timedelta(seconds=2)  #: for DNS, where none does: the results are only recorded
+    dns_timeout: Duration = timedelta(seconds=3)  #: of one question
+    dns_lookups: Positive = 60  #: questions for one mail
 
     ignored_quota_bytes: Positive = 1_000_000_000  #: per connection, of files that were not taken
     minimum_free_bytes: Positive = 300_000_000  #: below it deliveries are refused for now
@@ -135,6 +167,7 @@ class Settings(BaseSettings):
     operators: tuple[str, ...] = ()
     support_contact: str = ""
     smtp: Smtp = Smtp()
+    dns: Dns = Dns()
     relay: Relay = Relay()
     limits: Limits = Limits()
     retention: Retention = Retention()
@@ -142,10 +175,15 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", self.domain):
+        if not _is_host(self.domain) or "_" in self.domain:
             raise ValueError("domain must be a host name, e.g. intake.example.com")
         if (self.smtp.certificate is None) != (self.smtp.key is None):
             raise ValueError("smtp.certificate and smtp.key belong together: set both or neither")
+        relay = self.relay
+        if len({bool(relay.dkim_domain), bool(relay.dkim_selector), relay.dkim_key is not None}) != 1:
+            raise ValueError("relay.dkim_domain, dkim_selector and dkim_key belong together: set all or none")
+        if relay.dkim_domain and not (_is_host(relay.dkim_domain) and _is_host(relay.dkim_selector)):
+            raise ValueError("relay.dkim_domain and dkim_selector are names as DNS has them, e.g. example.com and mail")
         return self
 
     @property
@@ -243,6 +281,8 @@ def _with_secret(relay: Relay, base: Path) -> Relay:
     updates: dict[str, Any] = {}
     if relay.ca_file is not None:
         updates["ca_file"] = base / relay.ca_file
+    if relay.dkim_key is not None:
+        updates["dkim_key"] = base / relay.dkim_key
     if relay.password_file is not None:
         if relay.password:
             raise SettingsError("relay.password and relay.password_file are both set: keep one")

@@ -94,14 +94,23 @@ def _stranger(headers: Headers, envelope: Envelope, rule: Rule) -> Ground | None
     fault = check_sender(envelope.sender, headers, rule.allowed_senders)
     if fault is not None:
         return Ground(verdict=Verdict.IGNORED, fault=fault)
-    if rule.authenticity == "off":
-        return None
-    # Two empty names are no proof, and a demand that is not known here is never met.
-    same = envelope.authenticated_as.casefold() == rule.credential.casefold()  # names are unique without case
-    proven = rule.authenticity == "auth" and rule.credential != "" and same
-    return (
-        None if proven else _ignored(Code.NOT_AUTHENTIC, "The sender did not log in with the connection's credential.")
-    )
+    missing = _missing_proof(envelope, rule)
+    return None if missing is None else _ignored(Code.NOT_AUTHENTIC, missing)
+
+
+def _missing_proof(envelope: Envelope, rule: Rule) -> str | None:
+    """Say what a sender did not prove; a demand that is not known here is never met."""
+    match rule.authenticity:
+        case "off":
+            return None
+        case "auth":
+            # Two empty names are no proof; names are unique without case.
+            same = envelope.authenticated_as.casefold() == rule.credential.casefold()
+            return None if rule.credential and same else "The sender did not log in with the connection's credential."
+        case "dmarc" if envelope.authenticity is not None:
+            return None if envelope.authenticity.aligned else envelope.authenticity.summary()
+        case _:
+            return "The proof that the connection demands could not be looked for."
 
 
 def _unreadable(message: Message, parts: Sequence[JudgedPart], too_large: Fault | None) -> Ground | None:

@@ -71,10 +71,12 @@ IGNORED: tuple[Entry, ...] = (
     _ignored(
         code=Code.NOT_AUTHENTIC,
         title="The sender did not prove who they are",
-        meaning="The connection demands proof of the sender, such as a login with its credential, and this mail had"
-        " none. Nothing was imported.",
-        mend="Send through our server, logged in with the user name and password of the connection's credential.",
-        example="A mail over port 25 without a login. Right: SMTP AUTH as the user name that was given to you.",
+        meaning="The connection demands proof of the sender, a login with its credential or a DMARC pass for the From "
+        "address, and this mail had none; the message says which result stood in the way. Nothing was imported.",
+        mend="Log in with the connection's user name, or send from your company's server, signed with DKIM for the "
+        "From domain.",
+        example="`From: ann@acme.example` sent by a server that neither SPF nor DKIM of `acme.example` names. Right: a "
+        "mail through the company's own server, whose DKIM signature has `d=acme.example`.",
     ),
     _ignored(
         code=Code.CONNECTION_PAUSED,

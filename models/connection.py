@@ -23,7 +23,7 @@ class Rule:
     credential: str = ""
     address: str = ""  #: local part of the intake address, lower case
     allowed_senders: tuple[str, ...] = ()  #: wildcards for addresses; empty: anyone
-    authenticity: str = "off"  #: off | auth
+    authenticity: str = "off"  #: off | auth | dmarc
     segment: str = ""
     duplicates: str = "reject"  #: reject | warn | accept
     policy: str = "accept_valid"  #: accept_valid | all_or_nothing | max_bad_percent=N

@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from models.authenticity import Authenticity
 from models.codes import Code
 from models.message import Part
 from models.states import Verdict
@@ -41,6 +42,7 @@ class Envelope:
     recipient: str = ""  #: forward-path as given, for this connection
     tag: str = ""  #: the +tag of the recipient, recorded
     authenticated_as: str = ""  #: name of the credential of SMTP AUTH, empty without
+    authenticity: Authenticity | None = None  #: what was found out about the sender; None: nobody looked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

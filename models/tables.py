@@ -115,6 +115,7 @@ class Delivery(SQLModel, table=True):
     recipient: str = ""
     tag: str = ""
     authenticated_as: str = ""
+    authenticity: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON(none_as_null=True))
     message_id: str = ""
     subject: str = ""
     references: list[str] = Field(default_factory=list, sa_type=sa.JSON)

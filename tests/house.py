@@ -210,7 +210,7 @@ class RunningService:
     def start(self, *, roles: str = "", **variables: str) -> "RunningService":
         """Start on free ports and return when it is ready; keywords are settings, e.g. ``LIMITS__SMTP_IDLE="1s"``."""
         assert self._process is None, "the service runs already"
-        environment = {**os.environ, "MAILGATE_SMTP__PORT": "0"}
+        environment = {**os.environ, "MAILGATE_SMTP__PORT": "0", "MAILGATE_DNS__LOOKUPS": "false"}
         environment.update({f"MAILGATE_{name}": value for name, value in variables.items()})
         words = ["serve", *(["--roles", roles] if roles else [])]
         with (self.folder / "service.log").open("a") as log:
@@ -314,7 +314,7 @@ class Inside:
 @contextlib.asynccontextmanager
 async def open_inside(
     folder: Path, connections: str = CONNECTION, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    smtp: dict[str, Any] | None = None, limits: dict[str, Any] | None = None,
+    smtp: dict[str, Any] | None = None, limits: dict[str, Any] | None = None, senders: Any = None,
 ) -> AsyncIterator[Inside]:  # fmt: skip
     """Open a house in a folder, its SMTP door listening in this event loop."""
     if not structlog.is_configured():
@@ -329,7 +329,7 @@ async def open_inside(
     )
     await asyncio.to_thread(shutil.copytree, _database_once(), settings.data_dir)
     with open_house(settings) as house:
-        intake = Intake(house.ledger, house.blobs, house.jobs, settings, clock=clock)
+        intake = Intake(house.ledger, house.blobs, house.jobs, settings, clock=clock, senders=senders)
         door = SmtpDoor(settings, house.ledger, intake)
         ports = {name: port for name, _, port in await door.open()}
         try:

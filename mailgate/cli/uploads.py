@@ -91,6 +91,8 @@ def show(which: Id) -> None:
             print_fields([(f"  {key}", _inline(value)) for key, value in result.items() if value not in (None, [], "")])
         print()
     print("delivery")
+    if more["authenticity"]:
+        more["authenticity"] = _proof(more["authenticity"])
     print_fields(
         [(f"  {key}", _inline(value)) for key, value in more.items() if key not in ("events", "answers") and value]
     )
@@ -285,6 +287,12 @@ def _write(content: bytes, out: Path | None) -> None:
         sys.stdout.buffer.flush()
     else:
         out.write_bytes(content)
+
+
+def _proof(found: dict[str, Any]) -> str:
+    """Tell what was found out about the sender on one line."""
+    reason = f" ({found['reason']})" if found["reason"] else ""
+    return f"{found['header']}{reason}"
 
 
 def _inline(value: Any) -> str:

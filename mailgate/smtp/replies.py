@@ -10,6 +10,7 @@ from models.states import Verdict
 from storage.ledger.recording import Recorded
 
 NOT_NOW = "451 4.3.0 cannot take this now, please try again"
+SENDER_NOT_KNOWN_NOW = "451 4.4.3 cannot ask DNS who sent this now, please try again"
 NO_SPACE = "452 4.3.1 no space to take this now, please try again"
 TOO_LARGE = f"552 5.3.4 {Code.FILE_TOO_LARGE}"
 NO_SUCH_ADDRESS = "550 5.1.1 no connection has this address"

@@ -13,12 +13,12 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, syntax
 
 from intake.accept import NoSpace
-from intake.mail import Mail, Recipient
+from intake.mail import Mail, Recipient, SenderNotKnownNow
 from intake.spool import Spool
 from mailgate.observe import get_logger
 from mailgate.smtp import replies
 from mailgate.smtp.hooks import Hooks, peer_of
-from mailgate.smtp.shared import Shared
+from mailgate.smtp.shared import Shared, is_trusted
 from mailgate.smtp.stream import DataStream, Ending
 from models.faults import TemporaryError
 
@@ -223,8 +223,12 @@ class SmtpSession(SMTP):
     async def _complete(self, stream: DataStream) -> str:
         try:
             await stream.finish()
+            peer = peer_of(self.session)
+            ours = is_trusted(peer, self._shared.settings.smtp)
             mail = Mail(
-                door="smtp", peer=peer_of(self.session), sender=_reverse_path(self.envelope.mail_from),
+                door="smtp", peer=peer, client="" if ours else peer, helo=self.session.host_name or "",
+                trusted=self._shared.settings.smtp.trusted_authserv if ours else (),
+                sender=_reverse_path(self.envelope.mail_from),
                 recipients=_recipients(self.envelope.recipients), spool=stream.spool,
                 authenticated_as=self.session.auth_data or "", fault=stream.fault,
             )  # fmt: skip
@@ -232,6 +236,9 @@ class SmtpSession(SMTP):
         except (NoSpace, OSError) as error:
             log.warning("refused for now", reason=str(error))
             return replies.NO_SPACE
+        except SenderNotKnownNow as error:
+            log.warning("refused for now", reason=str(error))
+            return replies.SENDER_NOT_KNOWN_NOW
         except TemporaryError as error:
             log.warning("refused for now", reason=str(error))
             return replies.NOT_NOW

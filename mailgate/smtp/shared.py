@@ -4,6 +4,7 @@ What lives here: values and counters. No command, no socket.
 """
 
 import asyncio
+import ipaddress
 import ssl
 import weakref
 from collections import Counter
@@ -11,8 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from intake.accept import Intake
-from mailgate.settings import Limits, Settings
+from mailgate.settings import Limits, Settings, Smtp
 from storage.ledger import Ledger
+
+
+def is_trusted(peer: str, smtp: Smtp) -> bool:
+    """Tell whether a client is one of the mail servers of ours that pass mail on to us."""
+    if not smtp.trusted_proxies:
+        return False
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return any((mapped or address) in network for network in smtp.trusted_proxies)
 
 
 class Gate:

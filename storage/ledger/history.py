@@ -72,6 +72,7 @@ def detail(session: Session, trace_id: str) -> dict[str, Any]:
     return {
         "sender": delivery.sender, "recipient": delivery.recipient, "peer": delivery.peer,
         "message_id": delivery.message_id, "subject": delivery.subject, "tag": delivery.tag,
+        "authenticated_as": delivery.authenticated_as, "authenticity": delivery.authenticity,
         "dry_run": delivery.dry_run, "other_parts": delivery.parts,
         "events": [
             {"at": _time(e.at), "subject": e.subject, "from": e.before, "to": e.after, "why": e.why} for e in events
@@ -183,6 +184,7 @@ def _object(session: Session, delivery: Delivery, connection: Connection, upload
         "code": upload.code if upload else delivery.code,
         "message": upload.message if upload else delivery.message,
         "duplicate_of": upload.duplicate_of if upload else delivery.duplicate_of,
+        "authenticity": delivery.authenticity and {key: delivery.authenticity[key] for key in ("spf", "dkim", "dmarc")},
         "import": result,
     }
 

@@ -65,6 +65,7 @@ class NewDelivery:
     recipient: str
     tag: str
     authenticated_as: str
+    authenticity: dict[str, Any] | None = None  #: what was found out about the sender; None: nobody looked
     message_id: str
     subject: str
     references: tuple[str, ...]
@@ -242,7 +243,8 @@ def _write(ledger: _Known, rows: _Rows, new: NewDelivery, means: Means) -> Recor
         Delivery, trace_id=trace_id, connection_id=new.connection_id, version=new.version,
         data_type=new.rule.data_type, door=new.door, peer=new.peer, verdict=verdict, code=code, message=message,
         sender=new.sender, recipient=new.recipient, tag=new.tag, authenticated_as=new.authenticated_as,
-        message_id=new.message_id, subject=new.subject, references=list(new.references), size=new.size,
+        authenticity=new.authenticity, message_id=new.message_id, subject=new.subject,
+        references=list(new.references), size=new.size,
         sha256=new.sha256, dry_run=new.dry_run, parts=list(new.parts), header_block=new.header_block,
         duplicate_of=duplicate_of, received_at=means.now,
     )  # fmt: skip

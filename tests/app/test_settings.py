@@ -87,6 +87,27 @@ def test_a_variable_that_names_no_setting_is_refused(
         load_settings(_write(tmp_path, ""))
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("[dns]\nservers = ['192.0.2.1', '192.0.2.1:5353', '[2001:db8::1]:53', '2001:db8::1']", ""),
+        ("[dns]\nservers = ['ns.example']", "dns.servers"),
+        ("[dns]\nservers = ['192.0.2.1:x']", "dns.servers"),
+        ("[dns]\nservers = ['192.0.2.1:99999']", "dns.servers"),
+        ("[smtp]\ntrusted_proxies = ['192.0.2.1', '10.0.0.0/8', '2001:db8::/32']", ""),
+        ("[smtp]\ntrusted_proxies = ['mx.example']", "smtp.trusted_proxies"),
+        ("[smtp]\ntrusted_proxies = ['10.0.0.1/8']", "smtp.trusted_proxies"),
+    ],
+)
+def test_servers_and_networks_are_addresses(tmp_path: Path, text: str, wrong: str) -> None:
+    path = _write(tmp_path, text)
+    if wrong:
+        with pytest.raises(SettingsError, match=wrong):
+            load_settings(path)
+    else:
+        load_settings(path)
+
+
 def test_paths_are_relative_to_the_file_and_secrets_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cret\n")
     settings = load_settings(_write(tmp_path, "data_dir = 'data'\n[relay]\nhost = 'h'\npassword_file = 'secret'"))

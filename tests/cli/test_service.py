@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from models.tables import Alarm
-from tests.cli.support import Cli, rooms
+from tests.authenticity.support import pem, rsa_key
+from tests.cli.support import APPLY, Cli, rooms
 
 # The configuration.
 
@@ -200,6 +201,24 @@ FOUND: dict[str, tuple[Callable[[Cli], object], str, str]] = {
     "no data folder": (environment("DATA_DIR", "elsewhere"), "database", "is missing"),
     "an alarm": (raise_alarm, "alarm IMPORT_PARKED", "x is parked"),
     "an address that can be guessed": (lambda cli: cli.apply(), "connection acme-conversions", "who guesses"),
+    "a longer one that can be guessed": (
+        lambda cli: cli.apply(APPLY.replace("acme-conversions-x7", "acme-conversions-production")),
+        "connection acme-conversions", "who guesses",
+    ),
+    "proof that nobody can look for": (
+        lambda cli: _demand_dmarc(cli, DNS__LOOKUPS="false"), "connection acme-conversions", "neither DNS nor another",
+    ),
+    "proof without its extra": (
+        lambda cli: _demand_dmarc(cli, installed=False), "connection acme-conversions", "checks that is not installed",
+    ),
+    "trust in nobody": (
+        environment("SMTP__TRUSTED_AUTHSERV", '["mx.example"]'), "settings", "only for mail from smtp.trusted_proxies",
+    ),
+    "trust in everybody": (environment("SMTP__TRUSTED_PROXIES", '["0.0.0.0/0"]'), "settings", "every address there is"),
+    "a key that is not there": (lambda cli: _sign(cli, "none.pem"), "settings", "dkim_key: "),
+    "a key that everybody can read": (lambda cli: _sign(cli, mode=0o644), "settings", "can be read by everybody"),
+    "a short key": (lambda cli: _sign(cli, bits=1024), "settings", "fewer than 2048 bits"),
+    "a signature of another domain": (lambda cli: _sign(cli, domain="acme.example"), "settings", "DMARC fails"),
     "a port that is taken": (listen, "port", "cannot be opened"),
     "nobody to ask": (_open_to_all, "settings", "nobody whom a client can ask"),
     "open with the local certificate": (_open_to_all, "settings", "the certificate made for local use"),
@@ -216,6 +235,33 @@ FOUND: dict[str, tuple[Callable[[Cli], object], str, str]] = {
     ),
     "a damaged database": (damage, "database", ""),
 }  # fmt: skip
+
+
+def _demand_dmarc(cli: Cli, *, installed: bool = True, **variables: str) -> None:
+    assert cli.apply(APPLY + 'authenticity = "dmarc"\n').code == 0
+    cli.monkeypatch.setattr("mailgate.doctor.is_installed", lambda: installed)
+    for key, value in variables.items():
+        cli.monkeypatch.setenv(f"MAILGATE_{key}", value)
+
+
+def _sign(
+    cli: Cli, name: str = "dkim.pem", *, mode: int = 0o600, bits: int = 2048, domain: str = "intake.localhost"
+) -> None:
+    path = cli.folder / "dkim.pem"
+    path.write_bytes(pem(rsa_key(bits)))
+    path.chmod(mode)
+    for key, value in (("DOMAIN", domain), ("SELECTOR", "s"), ("KEY", name)):
+        cli.monkeypatch.setenv(f"MAILGATE_RELAY__DKIM_{key}", value)
+
+
+def test_a_good_key_is_no_finding_and_a_bad_one_stops_the_service(cli: Cli) -> None:
+    _sign(cli)
+    assert findings(cli) == []
+    _sign(cli, mode=0o644)
+    ran = cli("serve")
+    assert ran.code == 2
+    assert "relay.dkim_key: " in ran.err
+    assert "chmod 600" in ran.err
 
 
 def _another_schema(cli: Cli) -> None:

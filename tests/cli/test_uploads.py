@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from imports.workers import ParsePool
+from models.authenticity import Authenticity, Dmarc, Outcome
 from models.codes import Code
 from models.states import Verdict
 from tests.cli.support import Cli, deliver
@@ -25,6 +26,23 @@ BAD = conversions(2, bad=1)
 def test_the_list_is_empty(acme: Cli) -> None:
     assert acme.json("upload", "list") == []
     assert "Nothing arrived yet" in acme("upload", "list").out
+
+
+def test_what_was_found_out_about_the_sender_is_shown(acme: Cli) -> None:
+    found = Authenticity(dmarc=Dmarc(result=Outcome.FAIL, domain="acme.example", reason="no DKIM signature"))
+    trace_id = deliver(acme, b"one", authenticity=found.to_json("intake.test"))
+    (listed,) = acme.json("upload", "list")
+    assert listed["authenticity"] == {"spf": "none", "dkim": "none", "dmarc": "fail"}
+    assert acme.json("upload", "show", trace_id)["delivery"]["authenticity"]["reason"] == "no DKIM signature"
+    told = " ".join(acme("upload", "show", trace_id).out.split())
+    assert "spf=none; dkim=none; dmarc=fail header.from=acme.example (no DKIM signature)" in told
+
+
+def test_nothing_is_shown_where_nobody_looked(acme: Cli) -> None:
+    trace_id = deliver(acme, b"one")
+    assert acme.json("upload", "list")[0]["authenticity"] is None
+    assert acme.json("upload", "show", trace_id)["delivery"]["authenticity"] is None
+    assert "dmarc" not in acme("upload", "show", trace_id).out
 
 
 def test_the_list_is_what_the_contract_names(acme: Cli, pool: ParsePool) -> None:

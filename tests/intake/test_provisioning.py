@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intake.logins import password_matches
-from intake.provisioning import FileRefused, plan_file, read_names
+from intake.provisioning import FileRefused, is_generated, plan_file, read_names
 from models.states import ConnectionState
 from models.tables import Account, Connection, ConnectionVersion, Credential, IntakeAddress
 from storage.descriptors import load_data_types
@@ -59,7 +59,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "an outbound connection": (WHOLE + 'direction = "outbound"\n', "direction: it can be 'inbound' so far"),
     "another method": (WHOLE + 'method = "sftp"\n', "method: it can be 'email' so far"),
     "another methodology": (WHOLE + 'methodology = "pull"\n', "methodology: it can be 'push' so far"),
-    "a proof that is not built": (WHOLE + 'authenticity = "dmarc"\n', "authenticity: it can be 'off' or 'auth' so far"),
+    "a proof that is none": (WHOLE + 'authenticity = "spf"\n', "it can be 'off', 'auth' or 'dmarc'"),
     "a word that is none": (WHOLE + 'duplicates = "maybe"\n', "duplicates: it can be 'reject', 'warn' or 'accept'"),
     **{
         f"{key}, not built yet": (WHOLE + f"{key} = {value}\n", f"{key}: this part of mailgate is not built yet")
@@ -92,6 +92,26 @@ def test_a_file_is_refused_with_a_sentence(name: str) -> None:
     with pytest.raises(FileRefused) as caught:
         planned(text)
     assert sentence in str(caught.value)
+
+
+def test_dmarc_is_refused_where_its_extra_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = WHOLE + 'authenticity = "dmarc"\n'
+    assert planned(text).plan.rules[0].authenticity == "dmarc"
+    monkeypatch.setattr("intake.provisioning.is_installed", lambda: False)
+    with pytest.raises(FileRefused, match=r'pip install "mailgate\[authenticity\]"'):
+        planned(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "generated"),
+    [
+        ("acme-conversions-abcdefghjk", True), ("acme-conversions-production", False), ("acme-conversions", False),
+        ("acme-conversions-x7", False), ("acme-conversions-abcdefghjkm", False), ("other-abcdefghjk", False),
+        ("acmeconversionsfiles", False),
+    ],
+)  # fmt: skip
+def test_an_address_is_generated_or_chosen_by_hand(address: str, generated: bool) -> None:
+    assert is_generated(address, "Acme Conversions") is generated
 
 
 def test_every_fault_has_its_sentence() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matching.judge import judge
+from models.authenticity import Authenticity, Dmarc, Outcome
 from models.codes import Code
 from models.connection import Rule
 from models.faults import Fault
@@ -177,6 +178,23 @@ def test_authenticity(authenticity: str, credential: str, authenticated_as: str,
     envelope = replace(ENVELOPE, authenticated_as=authenticated_as)
     judgement = judge(mail(attachment(GOOD)), envelope, rule)
     assert (judgement.verdict, judgement.code) == (verdict, None if verdict is ACCEPTED else Code.NOT_AUTHENTIC)
+
+
+@pytest.mark.parametrize("result", [*Outcome, None])
+def test_a_demand_for_dmarc_is_met_by_a_pass_alone(result: Outcome | None) -> None:
+    rule = replace(RULE, authenticity="dmarc", credential="acme-batch")
+    found = None if result is None else Authenticity(dmarc=Dmarc(result=result, domain="acme.example", reason="why"))
+    envelope = replace(ENVELOPE, authenticated_as="acme-batch", authenticity=found)
+    judgement = judge(mail(attachment(GOOD)), envelope, rule)
+    assert judgement.verdict is (ACCEPTED if result is Outcome.PASS else IGNORED)
+    assert judgement.code is (None if result is Outcome.PASS else Code.NOT_AUTHENTIC)
+    assert (f"DMARC {result} for acme.example: why." == judgement.message) is (result not in (Outcome.PASS, None))
+
+
+@pytest.mark.parametrize("result", Outcome)
+def test_what_is_found_out_changes_nothing_where_nothing_is_demanded(result: Outcome) -> None:
+    envelope = replace(ENVELOPE, authenticity=Authenticity(dmarc=Dmarc(result=result)))
+    assert judge(mail(attachment(GOOD)), envelope, RULE).verdict is ACCEPTED
 
 
 @pytest.mark.parametrize(("parts", "verdict", "code"), [pytest.param(*c[1:], id=c[0]) for c in ATTACHMENTS])

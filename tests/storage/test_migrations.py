@@ -7,7 +7,7 @@ from alembic import command
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from models.tables import Account
+from models.tables import Account, Delivery
 from storage.engine import database_url, make_engine
 from storage.migrate import alembic_config, is_current, migrate
 from tests.storage.support import Store
@@ -45,6 +45,21 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
 def test_the_jobs_tables_stand_in_the_same_file(store: Store) -> None:
     names = sa.inspect(store.ledger.engine).get_table_names()
     assert {"delivery", "upload", "attempt", "event", "workflow_status"} <= set(names)
+
+
+def test_a_ledger_of_the_first_schema_is_brought_up_with_its_deliveries(store: Store) -> None:
+    trace_id = store.deliver(store.connect(), b"one", authenticity={"dmarc": "pass"}).trace_id
+    with store.ledger.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        command.downgrade(alembic_config(connection), "0001")
+        columns = [column["name"] for column in sa.inspect(connection).get_columns("delivery")]
+    assert "authenticity" not in columns
+    url = database_url(store.settings.database_path)
+    engine = make_engine(url)
+    assert not is_current(engine)
+    migrate(engine, url)
+    assert is_current(engine)
+    engine.dispose()
+    assert store.get(Delivery, trace_id).authenticity is None
 
 
 def test_is_current(tmp_path: Path, store: Store) -> None:

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +33,23 @@ _JUDGEMENTS = 5  # how often a delivery is judged anew when its connection chang
 
 class NoSpace(TemporaryError):
     """Say that the disk is too full to take more now."""
+
+
+class Turn:
+    """A place in the order in which arrivals are recorded, for a door that hands over several at once."""
+
+    def __init__(self, before: "Turn | None" = None) -> None:
+        self.gone = asyncio.Event()
+        self._before: asyncio.Event | None = before.gone if before is not None else None
+
+    async def come(self) -> None:
+        """Return when the arrival before is on its way to the ledger, or failed."""
+        if self._before is not None:
+            await self._before.wait()
+
+    def go(self) -> None:
+        """Let the next one come."""
+        self.gone.set()
 
 
 class Intake:
@@ -64,6 +82,8 @@ class Intake:
         if known is not None and now - known[0] < _KNOWN_FOR:
             return known[1]
         ref = await self._ledger.read(by_address, local_part)
+        if ref is not None and ref.rule.methodology != "push":
+            ref = None  # its mails lie in a mailbox: nobody sends them to us
         if len(self._known) >= _KNOWN_MOST:
             self._known.clear()
         self._known[local_part] = (now, ref)
@@ -75,13 +95,14 @@ class Intake:
         if free < self._settings.limits.minimum_free_bytes:
             raise NoSpace(f"{free:,} bytes free, fewer than the reserve")
 
-    async def accept(self, mail: Mail) -> list[Recorded]:
+    async def accept(self, mail: Mail, turn: Turn | None = None) -> list[Recorded]:
         """Take in one mail; gives what became of it for each recipient, in their order.
 
         Raises TemporaryError when nothing was kept. The work goes on when the caller is cancelled: a client that
-        hangs up after its last byte neither undoes nor doubles anything. The spool is closed at the end.
+        hangs up after its last byte neither undoes nor doubles anything. The spool is closed at the end. With a
+        ``turn`` it is recorded after the arrival before, however long each takes to prepare.
         """
-        task = asyncio.create_task(self._accept(mail))
+        task = asyncio.create_task(self._accept(mail, turn or Turn()))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
@@ -91,18 +112,19 @@ class Intake:
         if self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def _accept(self, mail: Mail) -> list[Recorded]:
+    async def _accept(self, mail: Mail, turn: Turn) -> list[Recorded]:
         try:
             for _ in range(_JUDGEMENTS):
                 try:
-                    return await self._once(mail)
+                    return await self._once(mail, turn)
                 except RuleChanged:
                     mail = await self._look_up_again(mail)
             raise TemporaryError("the connection keeps changing")
         finally:
+            turn.go()
             await asyncio.to_thread(mail.spool.close)
 
-    async def _once(self, mail: Mail) -> list[Recorded]:
+    async def _once(self, mail: Mail, turn: Turn) -> list[Recorded]:
         self.check_space()
         now = self._clock()
         try:
@@ -115,8 +137,13 @@ class Intake:
             await asyncio.to_thread(discard, self._blobs, prepared)
             raise NoSpace(f"bytes cannot be made durable now: {error}") from error
         try:
-            arrival = Arrival(deliveries=tuple(one.new for one in prepared), means=self._means(now))
-            outcomes = await self._ledger.write_together(record, arrival)
+            deliveries = tuple(one.new for one in prepared)
+            arrival = Arrival(deliveries=deliveries, means=self._means(now), message=mail.message)
+            await turn.come()
+            recording = asyncio.ensure_future(self._ledger.write_together(record, arrival))
+            await asyncio.sleep(0)  # it stands in the ledger's queue now
+            turn.go()
+            outcomes = await recording
         except RuleChanged:
             await asyncio.to_thread(discard, self._blobs, prepared)
             raise
@@ -136,10 +163,7 @@ class Intake:
             if ref is None:
                 raise TemporaryError(f"the connection of {one.address} is gone")
             recipients.append(Recipient(connection=ref, address=one.address, tag=one.tag))
-        return Mail(
-            door=mail.door, peer=mail.peer, sender=mail.sender, recipients=tuple(recipients), spool=mail.spool,
-            authenticated_as=mail.authenticated_as, fault=mail.fault,
-        )  # fmt: skip
+        return replace(mail, recipients=tuple(recipients))
 
     def _means(self, now: datetime) -> Means:
         return Means(

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,9 +23,11 @@ from models.message import Headers, Message
 from models.states import ConnectionState, Verdict
 from storage.blobs import Blobs, BlobWriter
 from storage.ledger.connections import ConnectionRef
+from storage.ledger.messages import MessageKey
 from storage.ledger.recording import NewDelivery, NewFile
 
 _HEADER_KEPT = 64 * 1024
+_NO_BYTES_KEPT = frozenset({Verdict.REJECTED, Verdict.INCOMPLETE})
 DRY_RUN_TAG = "dryrun"
 
 
@@ -49,6 +51,9 @@ class Mail:
     spool: Spool
     authenticated_as: str = ""
     fault: Fault | None = None  #: what the door found: bare line ends, too many bytes
+    cut_off: Fault | None = None  #: a doubt whether all bytes came, which only a closing boundary can lay to rest
+    unmatched: Fault | None = None  #: the mail is nobody's here: it is recorded and ignored
+    message: MessageKey | None = None  #: the message of a mailbox that it is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,18 +69,11 @@ class _TooLarge(Exception):
 
 
 def prepare(mail: Mail, blobs: Blobs, settings: Settings, now: datetime) -> list[Prepared]:
-    """Judge a mail for each recipient and write its files; OSError when bytes cannot be kept."""
-    limits = settings.limits
-    if mail.fault is not None:
-        message = Message(headers=_headers_of_a_fragment(mail.spool), fault=mail.fault, size=mail.spool.size)
-    else:
-        message = split(
-            mail.spool,
-            MessageLimits(
-                header_block=limits.message_header_bytes, header_field=limits.message_field_bytes,
-                parts=limits.message_parts, depth=limits.message_depth,
-            ),
-        )  # fmt: skip
+    """Judge a mail for each recipient and write its files; OSError when bytes cannot be kept.
+
+    Every door's mail passes here, once.
+    """
+    message = read_message(mail, settings)
     prepared: list[Prepared] = []
     try:
         prepared.extend(_prepare_one(mail, one, message, blobs, settings, now) for one in mail.recipients)
@@ -83,6 +81,29 @@ def prepare(mail: Mail, blobs: Blobs, settings: Settings, now: datetime) -> list
         discard(blobs, prepared)
         raise
     return prepared
+
+
+def preview(mail: Mail, settings: Settings) -> list[Judgement]:
+    """Judge a mail for each recipient without writing or decoding anything."""
+    message = read_message(mail, settings)
+    return [_judge(mail, one, message) for one in mail.recipients]
+
+
+def read_message(mail: Mail, settings: Settings) -> Message:
+    """Split a mail; of one that its door found faulty only the headers are read."""
+    limits = settings.limits
+    if mail.fault is not None:
+        return Message(headers=_headers_of_a_fragment(mail.spool), fault=mail.fault, size=mail.spool.size)
+    message = split(
+        mail.spool,
+        MessageLimits(
+            header_block=limits.message_header_bytes, header_field=limits.message_field_bytes,
+            parts=limits.message_parts, depth=limits.message_depth,
+        ),
+    )  # fmt: skip
+    if mail.cut_off is not None and message.fault is None and not message.headers.content_type.startswith("multipart/"):
+        return replace(message, fault=mail.cut_off)
+    return message
 
 
 def discard(blobs: Blobs, prepared: Sequence[Prepared]) -> None:
@@ -109,14 +130,8 @@ def _prepare_one(
     mail: Mail, recipient: Recipient, message: Message, blobs: Blobs, settings: Settings, now: datetime
 ) -> Prepared:
     ref = recipient.connection
-    envelope = Envelope(
-        sender=mail.sender, recipient=recipient.address, tag=recipient.tag, authenticated_as=mail.authenticated_as
-    )
     paused = ref.state is ConnectionState.PAUSED
-    if mail.fault is not None:
-        judgement = Judgement(verdict=Verdict.REJECTED, code=mail.fault.code, message=mail.fault.message)
-    else:
-        judgement = judge(message, envelope, ref.rule, paused=paused)
+    judgement = _judge(mail, recipient, message)
     files, writers, fault = _bring(mail.spool, judgement, blobs, settings, now)
     if fault is not None:
         judgement = Judgement(verdict=Verdict.REJECTED, code=fault.code, message=fault.message, parts=judgement.parts)
@@ -129,17 +144,34 @@ def _prepare_one(
         size=mail.spool.size, sha256=mail.spool.hexdigest(), dry_run=dry_run, verdict=judgement.verdict,
         code=judgement.code, message=judgement.message, files=tuple(files),
         parts=tuple(_other_part(part) for part in judgement.parts if part.role is not Role.COUNTED),
-        header_block=_header_block(mail.spool, message) if judgement.verdict is Verdict.REJECTED else None,
-        identity=_identity(mail.sender, headers, files, dry_run=dry_run),
+        header_block=_header_block(mail.spool, message) if judgement.verdict in _NO_BYTES_KEPT else None,
+        identity=_identity(mail, headers, files, dry_run=dry_run),
     )  # fmt: skip
     return Prepared(new=new, writers=tuple(writers))
+
+
+def _judge(mail: Mail, recipient: Recipient, message: Message) -> Judgement:
+    ref = recipient.connection
+    envelope = Envelope(
+        sender=mail.sender, recipient=recipient.address, tag=recipient.tag, authenticated_as=mail.authenticated_as
+    )
+    if mail.fault is not None and mail.unmatched is None:
+        cut_off = mail.fault.code is Code.INCOMPLETE
+        verdict = Verdict.INCOMPLETE if cut_off else Verdict.REJECTED
+        return Judgement(verdict=verdict, code=mail.fault.code, message=mail.fault.message)
+    judgement = judge(message, envelope, ref.rule, paused=ref.state is ConnectionState.PAUSED)
+    if mail.unmatched is None:
+        return judgement
+    return replace(
+        judgement, verdict=Verdict.IGNORED, code=mail.unmatched.code, message=mail.unmatched.message, parts=()
+    )
 
 
 def _bring(
     spool: Spool, judgement: Judgement, blobs: Blobs, settings: Settings, now: datetime
 ) -> tuple[list[NewFile], list[BlobWriter], Fault | None]:
     """Decode every attachment that counts; a fault of one that would have been accepted rejects the delivery."""
-    if judgement.verdict is Verdict.REJECTED:
+    if judgement.verdict in _NO_BYTES_KEPT:
         return [_refused(part, judgement) for part in judgement.counted], [], None
     would_take = judgement.verdict is Verdict.ACCEPTED or judgement.code is Code.CONNECTION_PAUSED
     writers: list[BlobWriter] = []
@@ -229,8 +261,13 @@ def _header_block(spool: Spool, message: Message) -> bytes:
     return spool.read(0, min(message.header_end or _HEADER_KEPT, _HEADER_KEPT))
 
 
-def _identity(sender: str, headers: Headers, files: Sequence[NewFile], *, dry_run: bool) -> str:
-    """Make the key of product rule 9: Message-ID and hashes, or sender, Date, Subject and hashes without one."""
-    who = [headers.message_id] if headers.message_id else [sender, headers.date, headers.subject]
+def _identity(mail: Mail, headers: Headers, files: Sequence[NewFile], *, dry_run: bool) -> str:
+    """Make the key of product rule 9: Message-ID and hashes, or sender, Date, Subject and hashes without one.
+
+    A message of a mailbox that has neither Message-ID nor Date is known by its place there alone.
+    """
+    who: Sequence[Any] = [headers.message_id] if headers.message_id else [mail.sender, headers.date, headers.subject]
+    if mail.message is not None and not headers.message_id and not headers.date:
+        who = mail.message.place
     facts = [who, sorted(file.sha256 for file in files), dry_run]
     return hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogatepass")).hexdigest()

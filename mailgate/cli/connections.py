@@ -39,7 +39,9 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
         try:
             known = rooms.ledger.read_now(credentials_by_name, read_names(text))
             types = load_data_types(rooms.settings.data_dir / FOLDER)
-            provisioned = plan_file(text, domain=rooms.settings.domain, data_types=types, known_hashes=known)
+            provisioned = plan_file(
+                text, domain=rooms.settings.domain, data_types=types, known_hashes=known, base=file.resolve().parent
+            )
         except FileRefused as error:
             raise Stop(EXIT_USAGE, f"{file} is refused, nothing was applied:\n{error}") from None
         try:

@@ -81,14 +81,14 @@ class BoundedClient(imapclient.IMAPClient):  # type: ignore[misc]
         pass  # the stream sets it before each read
 
     @property
-    def stream(self) -> BoundedStream:
+    def bounded(self) -> BoundedStream:
         """Give the stream that the present command reads."""
         return self._imap.stream  # type: ignore[no-any-return]
 
     def begin(self, octets: int, seconds: float) -> None:
         """Begin a command with its allowance; what the server said unasked before is forgotten."""
         self._imap.untagged_responses.clear()
-        self.stream.allow(octets, seconds)
+        self.bounded.allow(octets, seconds)
 
     def idle_begin(self) -> bytes:
         """Send IDLE and return when the server agrees (RFC 2177); gives the tag."""
@@ -100,7 +100,7 @@ class BoundedClient(imapclient.IMAPClient):  # type: ignore[misc]
 
     def idle_line(self, seconds: float, call: socket.socket) -> tuple[Woken, bytes]:
         """Wait for what the server says while idle."""
-        woken = self.stream.wait(seconds, call)
+        woken = self.bounded.wait(seconds, call)
         return woken, self._imap._get_line() if woken is Woken.DATA else b""
 
     def idle_end(self, tag: bytes) -> None:

@@ -28,7 +28,7 @@ from storage.ledger.messages import FolderState, MessageKey, Tried, folder_state
 from storage.ledger.recording import Recorded
 
 log = get_logger("imap")
-_UNDER_WAY = 8  # mails between fetch and commit
+_UNDER_WAY = 32  # mails between fetch and commit
 _BYTES_UNDER_WAY = 32 << 20  # of their spools; beyond this one is waited for
 _SETTLED_AT_ONCE = 50
 _OFTEN = timedelta(hours=1)  # a UIDVALIDITY that changes twice within it cannot be relied on

@@ -23,7 +23,7 @@ import imapclient
 from mailgate.tls import write_local_certificate
 from tests.proofs.needs import find, need
 
-PASSWORD = "s3cret \"quoted\\ word"
+PASSWORD = 's3cret "quoted\\ word'
 FULL = ""
 NO_MOVE = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE UIDPLUS"
 NO_UIDPLUS = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE"
@@ -157,7 +157,13 @@ def open_dovecot(capability: str = FULL, more: str = "") -> Iterator[Dovecot]:
     config = folder / "dovecot.conf"
     config.write_text(
         _CONFIG.format(
-            folder=folder, uid=uid, gid=gid, port=server.port, tls_port=server.tls_port, capability=capability, more=more
+            folder=folder,
+            uid=uid,
+            gid=gid,
+            port=server.port,
+            tls_port=server.tls_port,
+            capability=capability,
+            more=more,
         )
     )
     program = find("dovecot")

@@ -42,6 +42,7 @@ class Session:
         self._client = client
         self._limits = settings.limits
         self._selected: Selected | None = None
+        self._dead = False
 
     def log_in(self, remote: Remote, secret: str) -> None:
         """Log in with a password, or with an access token where the remote has OAuth."""
@@ -178,9 +179,10 @@ class Session:
     # --- the end
 
     def close(self) -> None:
-        """Say goodbye, for a moment, and close."""
-        with contextlib.suppress(MailboxError), self._asking(Step.LOGIN, seconds=2):
-            self._client.logout()
+        """Say goodbye, where the connection lives, and close."""
+        if not self._dead:
+            with contextlib.suppress(MailboxError), self._asking(Step.LOGIN, seconds=2):
+                self._client.logout()
         self.drop()
 
     def drop(self) -> None:
@@ -211,9 +213,13 @@ class Session:
 
     @contextlib.contextmanager
     def _asking(self, step: Step, octets: int = _SLACK, seconds: float | None = None) -> Iterator[None]:
-        with translated(step):
-            self._client.begin(octets, seconds or self._limits.imap_command_total.total_seconds())
-            yield
+        try:
+            with translated(step):
+                self._client.begin(octets, seconds or self._limits.imap_command_total.total_seconds())
+                yield
+        except MailboxError as error:
+            self._dead = self._dead or not (error.alive or error.kind is Kind.NO_FOLDER)
+            raise
 
 
 @contextlib.contextmanager

@@ -91,7 +91,20 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 )
             for row in house.ledger.read_now(list_all):
                 rule = row.ref.rule
-                if not rule.allowed_senders and rule.authenticity == "off" and _easy_to_guess(rule.address):
+                open_to_all = not rule.allowed_senders and rule.authenticity == "off"
+                if rule.remote is not None and rule.remote.tls == "off" and not _is_here(rule.remote.host):
+                    yield Finding(
+                        subject=f"connection {rule.name}",
+                        finding="the mailbox's password and the files travel in clear",
+                        fix='set tls to "implicit" or "starttls" under [connection.remote]',
+                    )
+                if open_to_all and rule.remote is not None:
+                    yield Finding(
+                        subject=f"connection {rule.name}",
+                        finding="anybody who can write to its mailbox can send it files",
+                        fix="set allowed_senders or authenticity",
+                    )
+                elif open_to_all and _easy_to_guess(rule.address):
                     yield Finding(
                         subject=f"connection {rule.name}",
                         finding="anybody who guesses its hand-chosen address can send it files",
@@ -180,6 +193,10 @@ def _risky_settings(settings: Settings) -> Iterator[Finding]:
         yield Finding(subject="settings", finding="domain is still intake.localhost", fix="set domain to your own")
 
 
+def _is_here(host: str) -> bool:
+    return host.lower() in {"localhost", "127.0.0.1", "::1"}
+
+
 def _easy_to_guess(address: str) -> bool:
     ending = address.rpartition("-")[2]
     return len(ending) < 10
@@ -201,6 +218,7 @@ _ALARM_FIXES = {
     "IMPORT_PARKED": "look at `mailgate upload show ID`, mend the cause, then `mailgate upload replay ID`",
     "RESULT_LATE": "see whether the worker role runs, and whether a long import is before it",
     "ANSWER_UNDELIVERABLE": "mend return_address or the relay, then `mailgate upload resend ID`",
+    "MAILBOX_FAILING": "look at `mailgate connection test NAME`, and mend the login, the folder or the network",
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

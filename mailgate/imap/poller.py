@@ -241,6 +241,7 @@ class Poller:
         """Look at every folder; a folder or message that fails holds up no other."""
         assert self._session is not None
         self._bell.hush()
+        self._alive(0)
         plan, wish = self._plan, self._wish
         taken: list[Taken] = []
         troubles: list[MailboxError] = []
@@ -272,7 +273,7 @@ class Poller:
         if now - self._day.began >= 86_400:
             self._day = _Day(now)
         self._day.octets += octets
-        if self._day.octets > most:
+        if not octets and self._day.octets > most:  # between mails: what was begun is brought to its end
             left = timedelta(seconds=86_400 - (now - self._day.began))
             raise QuotaUsed(
                 Step.QUOTA, f"more than {most:,} bytes were fetched in a day; it goes on in {_in_words(left)}"

@@ -47,7 +47,7 @@ class Means:
     loop: asyncio.AbstractEventLoop  #: that intake runs in
     settings: Settings
     clock: Callable[[], datetime]
-    alive: Callable[[int], None]  #: told of each piece's length; raises when the work must end
+    alive: Callable[[int], None]  #: told of each piece's length, and 0 between mails; raises when the work must end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +179,7 @@ class FolderLook:
     def _take(self, uid: int, size: int | None, former: Tried) -> None:
         """Fetch one mail and hand it over; one that cannot be fetched is tried again later, and at last given up."""
         self._means.intake.check_space()
+        self._means.alive(0)
         most, key = self._means.settings.smtp.max_message_bytes, self._key(uid)
         spool = Spool(self._means.settings.spool_dir)
         dead: MailboxError | None = None

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import cli, ready_house
 from tests.imap.dovecot import NO_IDLE, NO_MOVE, NO_UIDPLUS, Dovecot, open_dovecot
 from tests.imap.support import Rig, open_rig
 from tests.storage.fixtures import template
 
-__all__ = ["template"]
+__all__ = ["cli", "ready_house", "template"]
 _users = itertools.count(1)
 
 

@@ -8,13 +8,13 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from intake.durable import DurableBlobs
-from intake.mail import Mail, Prepared, Recipient, discard, prepare
+from intake.mail import Mail, Prepared, Recipient, discard, prepare_all
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from models.faults import TemporaryError
@@ -26,6 +26,7 @@ from storage.ledger.connections import ConnectionRef, by_address
 from storage.ledger.recording import Arrival, Means, Recorded, RuleChanged, record
 
 log = get_logger("intake")
+T = TypeVar("T")
 _KNOWN_FOR = 1.0  # seconds that a look-up of an address may be old
 _KNOWN_MOST = 10_000  # addresses remembered
 _JUDGEMENTS = 5  # how often a delivery is judged anew when its connection changes under it
@@ -33,23 +34,6 @@ _JUDGEMENTS = 5  # how often a delivery is judged anew when its connection chang
 
 class NoSpace(TemporaryError):
     """Say that the disk is too full to take more now."""
-
-
-class Turn:
-    """A place in the order in which arrivals are recorded, for a door that hands over several at once."""
-
-    def __init__(self, before: "Turn | None" = None) -> None:
-        self.gone = asyncio.Event()
-        self._before: asyncio.Event | None = before.gone if before is not None else None
-
-    async def come(self) -> None:
-        """Return when the arrival before is on its way to the ledger, or failed."""
-        if self._before is not None:
-            await self._before.wait()
-
-    def go(self) -> None:
-        """Let the next one come."""
-        self.gone.set()
 
 
 class Intake:
@@ -70,7 +54,7 @@ class Intake:
         self._randomness = randomness
         self._on_recorded = on_recorded
         self._known: dict[str, tuple[float, ConnectionRef | None]] = {}
-        self._under_way: set[asyncio.Task[list[Recorded]]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def connection_for(self, local_part: str) -> ConnectionRef | None:
         """Find the connection of an intake address, as it was a second ago at most.
@@ -95,55 +79,89 @@ class Intake:
         if free < self._settings.limits.minimum_free_bytes:
             raise NoSpace(f"{free:,} bytes free, fewer than the reserve")
 
-    async def accept(self, mail: Mail, turn: Turn | None = None) -> list[Recorded]:
+    async def accept(self, mail: Mail) -> list[Recorded]:
         """Take in one mail; gives what became of it for each recipient, in their order.
 
         Raises TemporaryError when nothing was kept. The work goes on when the caller is cancelled: a client that
-        hangs up after its last byte neither undoes nor doubles anything. The spool is closed at the end. With a
-        ``turn`` it is recorded after the arrival before, however long each takes to prepare.
+        hangs up after its last byte neither undoes nor doubles anything. The spool is closed at the end.
         """
-        task = asyncio.create_task(self._accept(mail, turn or Turn()))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        return await self._to_the_end(self._accept(mail))
+
+    async def accept_all(self, mails: Sequence[Mail]) -> list[list[Recorded] | Exception]:
+        """Take in several mails in their order, with one wait for the disk; gives for each what ``accept`` gives.
+
+        A mail that fails by itself has its exception in its place. Raises TemporaryError when none was kept.
+        """
+        return await self._to_the_end(self._accept_all(mails))
 
     async def drain(self) -> None:
         """Wait for the arrivals under way."""
         if self._under_way:
             await asyncio.wait(self._under_way)
 
-    async def _accept(self, mail: Mail, turn: Turn) -> list[Recorded]:
+    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _accept(self, mail: Mail) -> list[Recorded]:
         try:
-            for _ in range(_JUDGEMENTS):
-                try:
-                    return await self._once(mail, turn)
-                except RuleChanged:
-                    mail = await self._look_up_again(mail)
-            raise TemporaryError("the connection keeps changing")
+            return await self._judge_until_recorded(mail)
         finally:
-            turn.go()
             await asyncio.to_thread(mail.spool.close)
 
-    async def _once(self, mail: Mail, turn: Turn) -> list[Recorded]:
+    async def _judge_until_recorded(self, mail: Mail) -> list[Recorded]:
+        for _ in range(_JUDGEMENTS):
+            (outcome,) = await self._once([mail])
+            if isinstance(outcome, RuleChanged):
+                mail = await self._look_up_again(mail)
+            elif isinstance(outcome, Exception):
+                raise outcome
+            else:
+                return outcome
+        raise TemporaryError("the connection keeps changing")
+
+    async def _accept_all(self, mails: Sequence[Mail]) -> list[list[Recorded] | Exception]:
+        try:
+            outcomes = await self._once(mails)
+            for place, outcome in enumerate(outcomes):
+                if isinstance(outcome, RuleChanged):
+                    outcomes[place] = await self._judge_until_recorded(await self._look_up_again(mails[place]))
+            return outcomes
+        finally:
+            await asyncio.to_thread(_close, mails)
+
+    async def _once(self, mails: Sequence[Mail]) -> list[list[Recorded] | Exception]:
         self.check_space()
         now = self._clock()
         try:
-            prepared = await asyncio.to_thread(prepare, mail, self._blobs, self._settings, now)
+            prepared = await asyncio.to_thread(prepare_all, mails, self._blobs, self._settings, now)
         except OSError as error:
             raise NoSpace(f"bytes cannot be kept now: {error}") from error
+        kept = [one for some in prepared if not isinstance(some, Exception) for one in some]
         try:
-            await self._durable.commit([writer for one in prepared for writer in one.writers])
+            await self._durable.commit([writer for one in kept for writer in one.writers])
         except OSError as error:
-            await asyncio.to_thread(discard, self._blobs, prepared)
+            await asyncio.to_thread(discard, self._blobs, kept)
             raise NoSpace(f"bytes cannot be made durable now: {error}") from error
+        means = self._means(now)
+        recording = [
+            some if isinstance(some, Exception) else self._record(mail, some, means)
+            for mail, some in zip(mails, prepared, strict=True)
+        ]
+        outcomes = await asyncio.gather(*(_settled(one) for one in recording), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                raise outcome
+        self._on_recorded()
+        return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)
+                or isinstance(outcome, Exception)]  # fmt: skip
+
+    async def _record(self, mail: Mail, prepared: list[Prepared], means: Means) -> list[Recorded]:
+        arrival = Arrival(deliveries=tuple(one.new for one in prepared), means=means, message=mail.message)
         try:
-            deliveries = tuple(one.new for one in prepared)
-            arrival = Arrival(deliveries=deliveries, means=self._means(now), message=mail.message)
-            await turn.come()
-            recording = asyncio.ensure_future(self._ledger.write_together(record, arrival))
-            await asyncio.sleep(0)  # it stands in the ledger's queue now
-            turn.go()
-            outcomes = await recording
+            outcomes = await self._ledger.write_together(record, arrival)
         except RuleChanged:
             await asyncio.to_thread(discard, self._blobs, prepared)
             raise
@@ -152,7 +170,6 @@ class Intake:
         repeated = [one for one, outcome in zip(prepared, outcomes, strict=True) if outcome.seen_again]
         if repeated:
             await asyncio.to_thread(discard, self._blobs, repeated)
-        self._on_recorded()
         self._log(mail, prepared, outcomes)
         return outcomes
 
@@ -185,3 +202,14 @@ class Intake:
             if outcome.seen_again:
                 facts["seen_again"] = True
             log.info("delivery", **facts)
+
+
+async def _settled(one: Exception | Coroutine[Any, Any, T]) -> T:
+    if isinstance(one, Exception):
+        raise one
+    return await one
+
+
+def _close(mails: Sequence[Mail]) -> None:
+    for mail in mails:
+        mail.spool.close()

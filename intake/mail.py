@@ -83,6 +83,30 @@ def prepare(mail: Mail, blobs: Blobs, settings: Settings, now: datetime) -> list
     return prepared
 
 
+def prepare_all(
+    mails: Sequence[Mail], blobs: Blobs, settings: Settings, now: datetime
+) -> list[list[Prepared] | Exception]:
+    """Prepare several mails; one that fails has its exception in its place, OSError when bytes cannot be kept."""
+    prepared: list[list[Prepared] | Exception] = []
+    try:
+        prepared.extend(_prepare_or_fail(mail, blobs, settings, now) for mail in mails)
+    except BaseException:
+        for some in prepared:
+            if not isinstance(some, Exception):
+                discard(blobs, some)
+        raise
+    return prepared
+
+
+def _prepare_or_fail(mail: Mail, blobs: Blobs, settings: Settings, now: datetime) -> list[Prepared] | Exception:
+    try:
+        return prepare(mail, blobs, settings, now)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - this mail's alone: the others go on
+        return error
+
+
 def preview(mail: Mail, settings: Settings) -> list[Judgement]:
     """Judge a mail for each recipient without writing or decoding anything."""
     message = read_message(mail, settings)

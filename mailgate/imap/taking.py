@@ -5,13 +5,13 @@ disk wait for each other less; they are recorded in the order of their UIDs.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from intake.accept import Intake, NoSpace, Turn
+from intake.accept import Intake, NoSpace
+from intake.mail import Mail
 from intake.spool import Spool
 from mailgate.imap.faults import Kind, MailboxError, Step
 from mailgate.imap.fetching import Fetched, fetch, imap_url, make_mail
@@ -28,9 +28,9 @@ from storage.ledger.messages import FolderState, MessageKey, Tried, folder_state
 from storage.ledger.recording import Recorded
 
 log = get_logger("imap")
-_UNDER_WAY = 32  # mails between fetch and commit
-_BYTES_UNDER_WAY = 32 << 20  # of their spools; beyond this one is waited for
-_SETTLED_AT_ONCE = 50
+_TOGETHER = 32  # mails recorded together, while the next are fetched
+_BYTES_TOGETHER = 8 << 20  # of their spools
+_SETTLED_AT_ONCE = 100  # messages in one MOVE
 _OFTEN = timedelta(hours=1)  # a UIDVALIDITY that changes twice within it cannot be relied on
 _SIZES_AT_ONCE = 200
 _NEVER_TRIED = Tried(tries=0, reason="")
@@ -58,13 +58,13 @@ class Taken:
     outcomes: tuple[Recorded, ...]
 
 
-@dataclass(slots=True)
-class _UnderWay:
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A mail that was fetched and is not recorded yet."""
+
     key: MessageKey
-    size: int
-    connections: tuple[int, ...]  #: that it is for
+    mail: Mail
     former: Tried
-    future: "Future[list[Recorded]]"
 
 
 @dataclass(slots=True)
@@ -100,8 +100,9 @@ class FolderLook:
         self._means = means
         self._marks = memory.of(folder.name)
         self._selected = Selected(uidvalidity=0, exists=0, keywords=False)
-        self._under_way: deque[_UnderWay] = deque()
-        self._turn: Turn | None = None
+        self._ready: list[_Ready] = []
+        self._under_way: list[_Ready] = []
+        self._recording: Future[list[list[Recorded] | Exception]] | None = None
         self._to_settle: list[tuple[int, str]] = []
         self._taken: list[Taken] = []
         self._troubles: list[MailboxError] = []
@@ -122,7 +123,8 @@ class FolderLook:
             if new:
                 self._take_all(new, state.due)
         finally:
-            self._finish_all()
+            self._record_ready()
+            self._finish()
         self._settle_all()
         return self._taken, self._troubles
 
@@ -181,6 +183,7 @@ class FolderLook:
         self._means.intake.check_space()
         self._means.alive(0)
         most, key = self._means.settings.smtp.max_message_bytes, self._key(uid)
+        self._settle_some()
         spool = Spool(self._means.settings.spool_dir)
         dead: MailboxError | None = None
         try:
@@ -239,43 +242,53 @@ class FolderLook:
             log.exception("a mail could not be read", message=imap_url(self._remote, key))
             self._try_later(key, _fault_of_ours(key, error), former)
             return
-        self._turn = Turn(self._turn)
-        future = asyncio.run_coroutine_threadsafe(self._means.intake.accept(mail, self._turn), self._means.loop)
-        connections = tuple(one.connection.id for one in mail.recipients)
-        self._under_way.append(_UnderWay(key, spool.size, connections, former, future))
-        while len(self._under_way) > _UNDER_WAY or sum(one.size for one in self._under_way) > _BYTES_UNDER_WAY:
-            self._finish_first()
+        self._ready.append(_Ready(key, mail, former))
+        if len(self._ready) >= _TOGETHER or sum(one.mail.spool.size for one in self._ready) >= _BYTES_TOGETHER:
+            self._record_ready()
 
-    def _finish_all(self) -> None:
-        """Wait for every mail under way; the first failure of ours is raised when all have ended."""
+    def _record_ready(self) -> None:
+        """Hand what was fetched to intake, once what was handed over before is recorded: the order stays."""
+        try:
+            self._finish()
+        except BaseException:
+            for one in self._ready:
+                one.mail.spool.close()
+            self._ready = []
+            raise
+        if self._ready:
+            self._under_way, self._ready = self._ready, []
+            work = self._means.intake.accept_all([one.mail for one in self._under_way])
+            self._recording = asyncio.run_coroutine_threadsafe(work, self._means.loop)
+
+    def _finish(self) -> None:
+        """Wait for what was handed over; a failure of ours is raised when all has been looked at."""
+        recording, self._recording = self._recording, None
+        if recording is None:
+            return
         failure: TemporaryError | None = None
-        while self._under_way:
-            try:
-                self._finish_first()
-            except TemporaryError as error:
-                failure = failure or error
+        for one, outcomes in zip(self._under_way, recording.result(), strict=True):
+            if isinstance(outcomes, TemporaryError):
+                failure = failure or outcomes
+            elif isinstance(outcomes, Exception):
+                log.error("a mail could not be taken", message=imap_url(self._remote, one.key), exc_info=outcomes)
+                self._try_later(one.key, _fault_of_ours(one.key, outcomes), one.former)
+            else:
+                self._note_taken(one, outcomes)
         if failure is not None:
             raise failure
 
-    def _finish_first(self) -> None:
-        one = self._under_way.popleft()
-        try:
-            outcomes = one.future.result()
-        except TemporaryError:
-            raise
-        except Exception as error:
-            log.exception("a mail could not be taken", message=imap_url(self._remote, one.key))
-            self._try_later(one.key, _fault_of_ours(one.key, error), one.former)
-            return
+    def _note_taken(self, one: _Ready, outcomes: list[Recorded]) -> None:
         self._taken.append(Taken(uid=one.key.uid, outcomes=tuple(outcomes)))
         self._marks.highest = max(self._marks.highest, one.key.uid)
         best = min(range(len(outcomes)), key=lambda place: outcomes[place].verdict not in TAKEN)
-        destination = self._folder.destination(outcomes[best].verdict, one.connections[best])
+        destination = self._folder.destination(outcomes[best].verdict, one.mail.recipients[best].connection.id)
         self._to_settle.append((one.key.uid, destination))
-        if len(self._to_settle) >= _SETTLED_AT_ONCE:
-            self._settle_all()
 
     # --- afterwards
+
+    def _settle_some(self) -> None:
+        if len(self._to_settle) >= _SETTLED_AT_ONCE:
+            self._settle_all()
 
     def _settle_all(self) -> None:
         """Move or flag what was recorded; one that cannot be moved now holds up nothing and is tried again."""

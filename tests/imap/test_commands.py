@@ -1,5 +1,6 @@
 """The commands of a mailbox, in this process: what they say, and the exit code that says which step failed."""
 
+import json
 from typing import Any
 
 import pytest

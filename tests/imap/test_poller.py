@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import intake.mail
 from mailgate.imap.faults import Kind, MailboxError, Step
 from mailgate.imap.holders import is_gone, new_holder
 from mailgate.imap.poller import Ended, wait_after
@@ -223,20 +224,22 @@ def test_a_fault_on_our_side_leaves_the_mails_for_later(tmp_path: Path, template
         assert rig.history() == []
 
 
-def test_a_mail_that_we_stumble_over_holds_up_none_and_gets_its_verdict(rig: Rig, secret: Path) -> None:
+def test_a_mail_that_we_stumble_over_holds_up_none_and_gets_its_verdict(
+    rig: Rig, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stumbled = 0
-    accept = rig.intake.accept
+    judge = intake.mail.judge
 
-    async def stumble(one: Any, turn: Any = None) -> Any:
+    def stumble(message: Any, envelope: Any, *words: Any, **more: Any) -> Any:
         nonlocal stumbled
-        if one.message.uid == 1 and one.fault is None:
+        if message.headers.subject == "stone":
             stumbled += 1
-            turn.go()
             raise ZeroDivisionError
-        return await accept(one, turn)
+        return judge(message, envelope, *words, **more)
 
-    rig.intake.accept = stumble  # type: ignore[method-assign]
-    with scripted({1: mail([(NAME, conversions())]), 2: mail([(NAME, conversions())])}) as server:
+    monkeypatch.setattr("intake.mail.judge", stumble)
+    mails = {1: mail([(NAME, conversions())], Subject="stone"), 2: mail([(NAME, conversions())])}
+    with scripted(mails) as server:
         rig.apply(connection("me", server.port, secret, remote=MOVES))
         for _ in range(12):
             try:

@@ -1,11 +1,13 @@
 """``make bench``: every benchmark, one after the other; ``python -m benchmarks.NAME`` runs one."""
 
-from benchmarks import latency, parsing, smtp, splitting
+from benchmarks import imap, latency, parsing, smtp, splitting
 
 if __name__ == "__main__":
     smtp.main()
     print()
     latency.main()
+    print()
+    imap.main()
     print()
     splitting.main(25)
     print()

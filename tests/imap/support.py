@@ -83,20 +83,22 @@ class Rig:
         provisioned = plan_file(text, domain=DOMAIN, data_types=types, known_hashes={})
         self.store.ledger.write_now(apply_plan, provisioned.plan, self.store.clock())
 
-    def plan(self) -> MailboxPlan:
-        """Give the plan of the one mailbox there is."""
-        plans = plan_mailboxes(self.store.ledger.read_now(mailboxes.pulled))
-        assert len(plans) == 1
-        return next(iter(plans.values()))
+    def plans(self) -> list[MailboxPlan]:
+        """Give the plan of every mailbox."""
+        return list(plan_mailboxes(self.store.ledger.read_now(mailboxes.pulled)).values())
 
-    def poller(self, holder: str = "one", **more: Any) -> Poller:
-        """Give a poller of the one mailbox."""
+    def plan(self) -> MailboxPlan:
+        """Give the plan of the latest mailbox."""
+        return self.plans()[-1]
+
+    def poller(self, holder: str = "one", plan: MailboxPlan | None = None, **more: Any) -> Poller:
+        """Give a poller of the latest mailbox, or of a plan."""
         taking = Means(
             ledger=self.store.ledger, intake=self.intake, loop=self.loop, settings=self.store.settings,
             clock=self.store.clock, alive=lambda _octets: None,
         )  # fmt: skip
         means = {"monotonic": self.monotonic, "chance": lambda: 0.5, "lease_clock": lambda _session: self.store.clock()}
-        poller = Poller(self.plan(), PollerMeans(taking=taking, holder=holder, **{**means, **more}))
+        poller = Poller(plan or self.plan(), PollerMeans(taking=taking, holder=holder, **{**means, **more}))
         self.pollers.append(poller)
         return poller
 

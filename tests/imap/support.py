@@ -108,8 +108,8 @@ class Rig:
 
     def history(self, **wanted: Any) -> list[dict[str, Any]]:
         """Give the history in the order in which it was written: the clock of a test stands still."""
+        rows = self.store.ledger.read_now(list_uploads, Wanted(**wanted))  # first: a poller may write meanwhile
         order = {event.trace_id: -(event.id or 0) for event in reversed(self.store.all(Event))}
-        rows = self.store.ledger.read_now(list_uploads, Wanted(**wanted))
         return sorted(rows, key=lambda row: (-order[row["trace_id"]], row["part"] or 0))
 
     def verdicts(self) -> list[tuple[str, str | None]]:

@@ -28,7 +28,7 @@ class Kind(StrEnum):
     """What a failure asks for."""
 
     NOT_ALLOWED = "not allowed"  #: a login or a target that is refused: somebody must act
-    NO_FOLDER = "no folder"
+    NO_FOLDER = "no folder"  #: missing, read-only, or one whose messages cannot be told apart; the others go on
     REFUSED = "refused"  #: the server said no to one command; the connection lives
     UNREACHABLE = "unreachable"  #: the connection is dead, or never came to be
     MISBEHAVES = "misbehaves"  #: the server breaks the protocol or our limits; the connection is given up

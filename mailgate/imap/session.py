@@ -15,9 +15,11 @@ from intake.outward import TargetRefused, connect, resolve
 from mailgate.imap.faults import Kind, MailboxError, Step
 from mailgate.imap.library import BoundedClient
 from mailgate.imap.stream import BoundedStream, TooMuch
+from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from models.connection import Remote
 
+log = get_logger("imap")
 CHUNK = 1 << 20  # bytes of a mail in one answer
 KEYWORD = "$MailgateDone"
 _SLACK = 1 << 20  # bytes of one answer beside what was asked for
@@ -79,7 +81,7 @@ class Session:
             raise MailboxError(
                 Step.FOLDER,
                 f"{folder}: the server gives no UIDVALIDITY, so mails cannot be told apart",
-                Kind.MISBEHAVES,
+                Kind.NO_FOLDER,
             )
         flags = {bytes(flag).lower() for flag in said.get(b"PERMANENTFLAGS", ()) if isinstance(flag, bytes)}
         exists = said.get(b"EXISTS", 0)
@@ -242,6 +244,7 @@ def translated(step: Step) -> Iterator[None]:
     except OSError as error:
         raise MailboxError(step, _said(error)) from error
     except Exception as error:  # an answer that nobody can read may raise anything in a parser
+        log.info("an answer cannot be read", step=str(step), exc_info=error)
         raise MailboxError(step, f"the server's answer cannot be read: {error!r}"[:300], Kind.MISBEHAVES) from error
 
 

@@ -32,6 +32,7 @@ _TOGETHER = 32  # mails recorded together, while the next are fetched
 _BYTES_TOGETHER = 8 << 20  # of their spools
 _SETTLED_AT_ONCE = 100  # messages in one MOVE
 _OFTEN = timedelta(hours=1)  # a UIDVALIDITY that changes twice within it cannot be relied on
+_IN_MEMORY = 64 * 1024  # bytes of one spool: a batch and the next of many mailboxes must fit
 _SIZES_AT_ONCE = 200
 _NEVER_TRIED = Tried(tries=0, reason="")
 _FIRST_TRY = timedelta(minutes=1)
@@ -140,7 +141,7 @@ class FolderLook:
             self._marks.uidvalidity = 0
             raise MailboxError(
                 Step.FOLDER, f"{self._folder.name}: its UIDVALIDITY keeps changing, so mails cannot be told apart",
-                Kind.MISBEHAVES,
+                Kind.NO_FOLDER,
             )  # fmt: skip
 
     def _search(self) -> tuple[list[int], FolderState]:
@@ -184,7 +185,7 @@ class FolderLook:
         self._means.alive(0)
         most, key = self._means.settings.smtp.max_message_bytes, self._key(uid)
         self._settle_some()
-        spool = Spool(self._means.settings.spool_dir)
+        spool = Spool(self._means.settings.spool_dir, in_memory=_IN_MEMORY)
         dead: MailboxError | None = None
         try:
             fetched = fetch(self._session, uid, size, spool, most, self._means.alive)

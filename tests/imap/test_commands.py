@@ -1,6 +1,7 @@
 """The commands of a mailbox, in this process: what they say, and the exit code that says which step failed."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,3 +127,11 @@ def test_people_read_the_same(dovecot: Dovecot, service: House, cli: Cli, user: 
     assert "never: does a service with the role poller run?" in cli("connection", "show", "acme-mailbox").out
     assert cli("connection", "pull", "acme-mailbox").code == 0
     assert "polled_at" in cli("connection", "show", "acme-mailbox").out
+
+
+def test_the_doctor_warns_of_a_mailbox_that_anybody_may_write_to(service: House, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("x")
+    service.apply(HEAD + connection("me", 143, tmp_path / "password", host="mail.acme.example"))
+    findings = {one["finding"] for one in service.mailgate("doctor", code=1)}
+    assert "anybody who can write to its mailbox can send it files" in findings
+    assert "the mailbox's password and the files travel in clear" in findings

@@ -284,11 +284,29 @@ def test_a_uidvalidity_that_keeps_changing_doubles_nothing_and_grows_nothing(rig
             try:
                 rig.look()
             except MailboxError as error:
-                refused += error.kind is Kind.MISBEHAVES
+                refused += error.kind is Kind.NO_FOLDER
         assert refused >= 5
     assert rig.verdicts() == [("accepted", None)] * 5
     assert len(rig.store.all(MailboxMessage)) == 5
     assert len(rig.store.queue.jobs) == 5
+
+
+def test_a_folder_that_cannot_be_read_holds_up_no_other_folder(rig: Rig, secret: Path) -> None:
+    def only_the_second(talk: Talk, tag: str, rest: str) -> bool:
+        if "First" not in rest:
+            return False
+        talk.line("* OK [UIDVALIDITY 0] none")
+        talk.line(f"{tag} OK done")
+        return True
+
+    with scripted({1: good()}, overrides={"SELECT": only_the_second}) as server:
+        rig.apply(
+            connection("me", server.port, secret, name="one", remote='folder = "First"'),
+            connection("me", server.port, secret, name="two", remote='folder = "Second"'),
+        )
+        with pytest.raises(MailboxError, match="First"):
+            rig.look()
+    assert [one["connection"] for one in rig.history()] == ["two"]
 
 
 def test_uids_that_do_not_ascend_are_all_taken_at_last(rig: Rig, secret: Path) -> None:

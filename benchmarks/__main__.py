@@ -1,6 +1,6 @@
 """``make bench``: every benchmark, one after the other; ``python -m benchmarks.NAME`` runs one."""
 
-from benchmarks import latency, parsing, senders, smtp, splitting
+from benchmarks import imap, latency, parsing, senders, smtp, splitting
 
 if __name__ == "__main__":
     smtp.main()
@@ -8,6 +8,8 @@ if __name__ == "__main__":
     senders.main()
     print()
     latency.main()
+    print()
+    imap.main()
     print()
     splitting.main(25)
     print()

@@ -56,6 +56,13 @@ class Peer:
     pid: int
     folder: Path
 
+    def apply(self, connections: str) -> None:
+        """Apply a file of connections to a mailgate."""
+        path = self.folder / "more.toml"
+        path.write_text(connections)
+        command = [sys.executable, "-m", "mailgate", "--config", str(self.folder / "mailgate.toml")]
+        subprocess.run([*command, "connection", "apply", str(path)], check=True, stdout=subprocess.DEVNULL)
+
     def cpu_seconds(self) -> float:
         """Give the processor time of the process and everything it started."""
         return sum(_cpu(pid) for pid in _tree(self.pid))

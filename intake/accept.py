@@ -8,14 +8,13 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from intake.durable import DurableBlobs
-from intake.mail import Mail, Prepared, Recipient, discard, prepare, read_mail
+from intake.mail import Facts, Mail, Prepared, Recipient, discard, prepare_all, read_message
 from intake.sender_check import Check, SenderCheck
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
@@ -28,6 +27,7 @@ from storage.ledger.connections import ConnectionRef, by_address
 from storage.ledger.recording import Arrival, Means, Recorded, RuleChanged, record
 
 log = get_logger("intake")
+T = TypeVar("T")
 _KNOWN_FOR = 1.0  # seconds that a look-up of an address may be old
 _KNOWN_MOST = 10_000  # addresses remembered
 _JUDGEMENTS = 5  # how often a delivery is judged anew when its connection changes under it
@@ -56,7 +56,7 @@ class Intake:
         self._on_recorded = on_recorded
         self._senders = SenderCheck(senders, settings.limits) if senders is not None else None
         self._known: dict[str, tuple[float, ConnectionRef | None]] = {}
-        self._under_way: set[asyncio.Task[list[Recorded]]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def connection_for(self, local_part: str) -> ConnectionRef | None:
         """Find the connection of an intake address, as it was a second ago at most.
@@ -68,6 +68,8 @@ class Intake:
         if known is not None and now - known[0] < _KNOWN_FOR:
             return known[1]
         ref = await self._ledger.read(by_address, local_part)
+        if ref is not None and ref.rule.methodology != "push":
+            ref = None  # its mails lie in a mailbox: nobody sends them to us
         if len(self._known) >= _KNOWN_MOST:
             self._known.clear()
         self._known[local_part] = (now, ref)
@@ -85,10 +87,14 @@ class Intake:
         Raises TemporaryError when nothing was kept. The work goes on when the caller is cancelled: a client that
         hangs up after its last byte neither undoes nor doubles anything. The spool is closed at the end.
         """
-        task = asyncio.create_task(self._accept(mail))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        return await self._to_the_end(self._accept(mail))
+
+    async def accept_all(self, mails: Sequence[Mail]) -> list[list[Recorded] | Exception]:
+        """Take in several mails in their order, with one wait for the disk; gives for each what ``accept`` gives.
+
+        A mail that fails by itself has its exception in its place. Raises TemporaryError when none was kept.
+        """
+        return await self._to_the_end(self._accept_all(mails))
 
     async def drain(self) -> None:
         """Wait for the arrivals under way."""
@@ -97,40 +103,86 @@ class Intake:
         if self._senders is not None:
             self._senders.close()
 
+    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
     async def _accept(self, mail: Mail) -> list[Recorded]:
         try:
-            facts = await self._find_out(mail)
-            for _ in range(_JUDGEMENTS):
-                try:
-                    return await self._once(mail, facts)
-                except RuleChanged:
-                    mail = await self._look_up_again(mail)
-            raise TemporaryError("the connection keeps changing")
+            return await self._judge_until_recorded(mail, await self._find_out(mail))
         finally:
             await asyncio.to_thread(mail.spool.close)
 
-    async def _find_out(self, mail: Mail) -> dict[str, Any]:
-        """Split the mail and find out who sent it, where senders are checked."""
+    async def _find_out(self, mail: Mail) -> Facts | None:
+        """Read a mail and find out who sent it; None where senders are not checked: one thread does all of it then."""
         if self._senders is None:
-            return {}  # one thread does all of it then
+            return None
         self.check_space()
-        message = await asyncio.to_thread(read_mail, mail, self._settings)
-        return {"message": message, "authenticity": await self._senders.check(mail, message, self._clock())}
+        message = await asyncio.to_thread(read_message, mail, self._settings)
+        return Facts(message=message, authenticity=await self._senders.check(mail, message, self._clock()))
 
-    async def _once(self, mail: Mail, facts: dict[str, Any]) -> list[Recorded]:
+    def find_out_now(self, mail: Mail) -> Facts:
+        """Read a mail and find out who sent it, in a thread that may wait."""
+        message = read_message(mail, self._settings)
+        if self._senders is None:
+            return Facts(message=message)
+        return Facts(message=message, authenticity=self._senders.check_now(mail, message, self._clock()))
+
+    async def _judge_until_recorded(self, mail: Mail, facts: Facts | None) -> list[Recorded]:
+        for _ in range(_JUDGEMENTS):
+            (outcome,) = await self._once([(mail, facts)])
+            if isinstance(outcome, RuleChanged):
+                mail = await self._look_up_again(mail)
+            elif isinstance(outcome, Exception):
+                raise outcome
+            else:
+                return outcome
+        raise TemporaryError("the connection keeps changing")
+
+    async def _accept_all(self, mails: Sequence[Mail]) -> list[list[Recorded] | Exception]:
+        try:
+            facts = await asyncio.gather(*map(self._find_out, mails), return_exceptions=True)
+            outcomes = await self._once(list(zip(mails, facts, strict=True)))
+            for place, (mail, found) in enumerate(zip(mails, facts, strict=True)):
+                if isinstance(outcomes[place], RuleChanged) and not isinstance(found, BaseException):
+                    outcomes[place] = await self._judge_until_recorded(await self._look_up_again(mail), found)
+            return outcomes
+        finally:
+            await asyncio.to_thread(_close, mails)
+
+    async def _once(
+        self, mails: Sequence[tuple[Mail, Facts | BaseException | None]]
+    ) -> list[list[Recorded] | Exception]:
         self.check_space()
         now = self._clock()
         try:
-            prepared = await asyncio.to_thread(partial(prepare, mail, self._blobs, self._settings, now, **facts))
+            prepared = await asyncio.to_thread(prepare_all, mails, self._blobs, self._settings, now)
         except OSError as error:
             raise NoSpace(f"bytes cannot be kept now: {error}") from error
+        kept = [one for some in prepared if not isinstance(some, Exception) for one in some]
         try:
-            await self._durable.commit([writer for one in prepared for writer in one.writers])
+            await self._durable.commit([writer for one in kept for writer in one.writers])
         except OSError as error:
-            await asyncio.to_thread(discard, self._blobs, prepared)
+            await asyncio.to_thread(discard, self._blobs, kept)
             raise NoSpace(f"bytes cannot be made durable now: {error}") from error
+        means = self._means(now)
+        recording = [
+            some if isinstance(some, Exception) else self._record(mail, some, means)
+            for (mail, _), some in zip(mails, prepared, strict=True)
+        ]
+        outcomes = await asyncio.gather(*(_settled(one) for one in recording), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                raise outcome
+        self._on_recorded()
+        return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)
+                or isinstance(outcome, Exception)]  # fmt: skip
+
+    async def _record(self, mail: Mail, prepared: list[Prepared], means: Means) -> list[Recorded]:
+        arrival = Arrival(deliveries=tuple(one.new for one in prepared), means=means, message=mail.message)
         try:
-            arrival = Arrival(deliveries=tuple(one.new for one in prepared), means=self._means(now))
             outcomes = await self._ledger.write_together(record, arrival)
         except RuleChanged:
             await asyncio.to_thread(discard, self._blobs, prepared)
@@ -140,7 +192,6 @@ class Intake:
         repeated = [one for one, outcome in zip(prepared, outcomes, strict=True) if outcome.seen_again]
         if repeated:
             await asyncio.to_thread(discard, self._blobs, repeated)
-        self._on_recorded()
         self._log(mail, prepared, outcomes)
         return outcomes
 
@@ -173,3 +224,14 @@ class Intake:
             if outcome.seen_again:
                 facts["seen_again"] = True
             log.info("delivery", **facts)
+
+
+async def _settled(one: Exception | Coroutine[Any, Any, T]) -> T:
+    if isinstance(one, Exception):
+        raise one
+    return await one
+
+
+def _close(mails: Sequence[Mail]) -> None:
+    for mail in mails:
+        mail.spool.close()

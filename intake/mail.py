@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,9 +25,11 @@ from models.message import Headers, Message
 from models.states import ConnectionState, Verdict
 from storage.blobs import Blobs, BlobWriter
 from storage.ledger.connections import ConnectionRef
+from storage.ledger.messages import MessageKey
 from storage.ledger.recording import NewDelivery, NewFile
 
 _HEADER_KEPT = 64 * 1024
+_NO_BYTES_KEPT = frozenset({Verdict.REJECTED, Verdict.INCOMPLETE})
 DRY_RUN_TAG = "dryrun"
 
 
@@ -51,6 +53,9 @@ class Mail:
     spool: Spool
     authenticated_as: str = ""
     fault: Fault | None = None  #: what the door found: bare line ends, too many bytes
+    cut_off: Fault | None = None  #: a doubt whether all bytes came, which only a closing boundary can lay to rest
+    unmatched: Fault | None = None  #: the mail is nobody's here: it is recorded and ignored
+    message: MessageKey | None = None  #: the message of a mailbox that it is
     client: str = (
         ""  #: address of the client whom SPF is asked about; empty where the door knows none, or a server of ours
     )
@@ -88,36 +93,77 @@ class _TooLarge(Exception):
     pass
 
 
-def read_mail(mail: Mail, settings: Settings) -> Message:
-    """Split a mail; of one that the door found at fault only the headers are read."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """A mail as it was read, and who sent it where that was looked for."""
+
+    message: Message
+    authenticity: Authenticity | None = None
+
+
+def prepare(mail: Mail, blobs: Blobs, settings: Settings, now: datetime, facts: Facts | None = None) -> list[Prepared]:
+    """Judge a mail for each recipient and write its files; OSError when bytes cannot be kept.
+
+    Every door's mail passes here, once. Without ``facts`` it is read here. Raises SenderNotKnownNow.
+    """
+    facts = facts or Facts(message=read_message(mail, settings))
+    prepared: list[Prepared] = []
+    try:
+        prepared.extend(_prepare_one(mail, one, facts, blobs, settings, now) for one in mail.recipients)
+    except BaseException:
+        discard(blobs, prepared)
+        raise
+    return prepared
+
+
+def prepare_all(
+    mails: Sequence[tuple[Mail, Facts | BaseException | None]], blobs: Blobs, settings: Settings, now: datetime
+) -> list[list[Prepared] | Exception]:
+    """Prepare several mails; one that fails has its exception in its place, OSError when bytes cannot be kept."""
+    prepared: list[list[Prepared] | Exception] = []
+    try:
+        prepared.extend(_prepare_or_fail(mail, facts, blobs, settings, now) for mail, facts in mails)
+    except BaseException:
+        for some in prepared:
+            if not isinstance(some, Exception):
+                discard(blobs, some)
+        raise
+    return prepared
+
+
+def _prepare_or_fail(
+    mail: Mail, facts: Facts | BaseException | None, blobs: Blobs, settings: Settings, now: datetime
+) -> list[Prepared] | Exception:
+    try:
+        if isinstance(facts, BaseException):
+            raise facts  # it could not be read
+        return prepare(mail, blobs, settings, now, facts)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - this mail's alone: the others go on
+        return error
+
+
+def preview(mail: Mail, facts: Facts) -> list[Judgement]:
+    """Judge a mail for each recipient without writing or decoding anything; raises SenderNotKnownNow."""
+    return [_judge(mail, one, facts) for one in mail.recipients]
+
+
+def read_message(mail: Mail, settings: Settings) -> Message:
+    """Split a mail; of one that its door found faulty only the headers are read."""
     limits = settings.limits
     if mail.fault is not None:
         return Message(headers=_headers_of_a_fragment(mail.spool), fault=mail.fault, size=mail.spool.size)
-    return split(
+    message = split(
         mail.spool,
         MessageLimits(
             header_block=limits.message_header_bytes, header_field=limits.message_field_bytes,
             parts=limits.message_parts, depth=limits.message_depth,
         ),
     )  # fmt: skip
-
-
-def prepare(
-    mail: Mail, blobs: Blobs, settings: Settings, now: datetime, *, message: Message | None = None,
-    authenticity: Authenticity | None = None,
-) -> list[Prepared]:  # fmt: skip
-    """Judge a mail for each recipient and write its files; OSError when bytes cannot be kept.
-
-    ``message``: the mail as ``read_mail`` gives it, where that was done. Raises SenderNotKnownNow.
-    """
-    read = message or read_mail(mail, settings)
-    prepared: list[Prepared] = []
-    try:
-        prepared.extend(_prepare_one(mail, one, read, authenticity, blobs, settings, now) for one in mail.recipients)
-    except BaseException:
-        discard(blobs, prepared)
-        raise
-    return prepared
+    if mail.cut_off is not None and message.fault is None and not message.headers.content_type.startswith("multipart/"):
+        return replace(message, fault=mail.cut_off)
+    return message
 
 
 def discard(blobs: Blobs, prepared: Sequence[Prepared]) -> None:
@@ -141,20 +187,11 @@ def _headers_of_a_fragment(spool: Spool) -> Headers:
 
 
 def _prepare_one(
-    mail: Mail, recipient: Recipient, message: Message, authenticity: Authenticity | None, blobs: Blobs,
-    settings: Settings, now: datetime,
-) -> Prepared:  # fmt: skip
-    ref = recipient.connection
-    envelope = Envelope(
-        sender=mail.sender, recipient=recipient.address, tag=recipient.tag, authenticated_as=mail.authenticated_as,
-        authenticity=authenticity,
-    )  # fmt: skip
+    mail: Mail, recipient: Recipient, facts: Facts, blobs: Blobs, settings: Settings, now: datetime
+) -> Prepared:
+    ref, message, authenticity = recipient.connection, facts.message, facts.authenticity
     paused = ref.state is ConnectionState.PAUSED
-    if mail.fault is not None:
-        judgement = Judgement(verdict=Verdict.REJECTED, code=mail.fault.code, message=mail.fault.message)
-    else:
-        judgement = judge(message, envelope, ref.rule, paused=paused)
-        _check_known(judgement, authenticity, ref.rule, last_try=mail.last_try)
+    judgement = _judge(mail, recipient, facts)
     files, writers, fault = _bring(mail.spool, judgement, blobs, settings, now)
     if fault is not None:
         judgement = Judgement(verdict=Verdict.REJECTED, code=fault.code, message=fault.message, parts=judgement.parts)
@@ -168,8 +205,8 @@ def _prepare_one(
         size=mail.spool.size, sha256=mail.spool.hexdigest(), dry_run=dry_run, verdict=judgement.verdict,
         code=judgement.code, message=judgement.message, files=tuple(files),
         parts=tuple(_other_part(part) for part in judgement.parts if part.role is not Role.COUNTED),
-        header_block=_header_block(mail.spool, message) if judgement.verdict is Verdict.REJECTED else None,
-        identity=_identity(mail.sender, headers, files, dry_run=dry_run),
+        header_block=_header_block(mail.spool, message) if judgement.verdict in _NO_BYTES_KEPT else None,
+        identity=_identity(mail, headers, files, dry_run=dry_run),
     )  # fmt: skip
     return Prepared(new=new, writers=tuple(writers))
 
@@ -184,11 +221,30 @@ def _check_known(judgement: Judgement, authenticity: Authenticity | None, rule: 
         raise SenderNotKnownNow(authenticity.summary())
 
 
+def _judge(mail: Mail, recipient: Recipient, facts: Facts) -> Judgement:
+    ref = recipient.connection
+    envelope = Envelope(
+        sender=mail.sender, recipient=recipient.address, tag=recipient.tag, authenticated_as=mail.authenticated_as,
+        authenticity=facts.authenticity,
+    )  # fmt: skip
+    if mail.fault is not None and mail.unmatched is None:
+        cut_off = mail.fault.code is Code.INCOMPLETE
+        verdict = Verdict.INCOMPLETE if cut_off else Verdict.REJECTED
+        return Judgement(verdict=verdict, code=mail.fault.code, message=mail.fault.message)
+    judgement = judge(facts.message, envelope, ref.rule, paused=ref.state is ConnectionState.PAUSED)
+    if mail.unmatched is None:
+        _check_known(judgement, facts.authenticity, ref.rule, last_try=mail.last_try)
+        return judgement
+    return replace(
+        judgement, verdict=Verdict.IGNORED, code=mail.unmatched.code, message=mail.unmatched.message, parts=()
+    )
+
+
 def _bring(
     spool: Spool, judgement: Judgement, blobs: Blobs, settings: Settings, now: datetime
 ) -> tuple[list[NewFile], list[BlobWriter], Fault | None]:
     """Decode every attachment that counts; a fault of one that would have been accepted rejects the delivery."""
-    if judgement.verdict is Verdict.REJECTED:
+    if judgement.verdict in _NO_BYTES_KEPT:
         return [_refused(part, judgement) for part in judgement.counted], [], None
     would_take = judgement.verdict is Verdict.ACCEPTED or judgement.code is Code.CONNECTION_PAUSED
     writers: list[BlobWriter] = []
@@ -278,8 +334,13 @@ def _header_block(spool: Spool, message: Message) -> bytes:
     return spool.read(0, min(message.header_end or _HEADER_KEPT, _HEADER_KEPT))
 
 
-def _identity(sender: str, headers: Headers, files: Sequence[NewFile], *, dry_run: bool) -> str:
-    """Make the key of product rule 9: Message-ID and hashes, or sender, Date, Subject and hashes without one."""
-    who = [headers.message_id] if headers.message_id else [sender, headers.date, headers.subject]
+def _identity(mail: Mail, headers: Headers, files: Sequence[NewFile], *, dry_run: bool) -> str:
+    """Make the key of product rule 9: Message-ID and hashes, or sender, Date, Subject and hashes without one.
+
+    A message of a mailbox that has neither Message-ID nor Date is known by its place there alone.
+    """
+    who: Sequence[Any] = [headers.message_id] if headers.message_id else [mail.sender, headers.date, headers.subject]
+    if mail.message is not None and not headers.message_id and not headers.date:
+        who = mail.message.place
     facts = [who, sorted(file.sha256 for file in files), dry_run]
     return hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -10,11 +10,13 @@ import tomllib
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from intake.logins import hash_password, password_matches
+from intake.remotes import RemoteTable
 from mailgate.authenticity import is_installed
 from matching.wildcard import compile_pattern
 from models.connection import Rule
@@ -25,7 +27,7 @@ _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 _NOT_BUILT = {
-    "ssh_keys", "folder", "completion", "expect", "timezone", "grace", "remote"
+    "ssh_keys", "folder", "completion", "expect", "timezone", "grace"
 }  # fmt: skip
 
 
@@ -72,7 +74,7 @@ class _Connection(_Table):
     data_type: str
     direction: Literal["inbound"] = "inbound"
     method: Literal["email"] = "email"
-    methodology: Literal["push"] = "push"
+    methodology: Literal["push", "pull"] = "push"
     pattern: str
     case_sensitive: bool = True
     credential: str = ""
@@ -89,6 +91,7 @@ class _Connection(_Table):
     contact: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
     encoding: str = ""
+    remote: RemoteTable | None = None
 
     @field_validator("encoding")
     @classmethod
@@ -134,6 +137,16 @@ class _Connection(_Table):
             )
         return self
 
+    @model_validator(mode="after")
+    def _pulls(self) -> "_Connection":
+        if self.methodology == "pull" and self.remote is None:
+            raise ValueError('methodology = "pull" needs the table [connection.remote]')
+        if self.methodology == "push" and self.remote is not None:
+            raise ValueError('[connection.remote] belongs to methodology = "pull"')
+        if self.methodology == "pull" and self.authenticity == "auth":
+            raise ValueError('authenticity = "auth" is a login at our SMTP door; mails of a mailbox have none')
+        return self
+
 
 class _File(_Table):
     account: tuple[_Account, ...] = ()
@@ -156,12 +169,14 @@ def read_names(text: str) -> list[str]:
 
 def plan_file(
     text: str, *, domain: str, data_types: Collection[str], known_hashes: dict[str, str | None],
+    base: Path = Path(),
     random_letters: Callable[[int], str] = lambda count: "".join(secrets.choice(_LETTERS) for _ in range(count)),
 ) -> Provisioned:  # fmt: skip
     """Check a file of connections and turn it into a plan. Raises FileRefused.
 
     ``known_hashes``: the password hash of each credential that exists, by case-folded name; a password that has not
-    changed is not hashed again, and one is generated only where there is none.
+    changed is not hashed again, and one is generated only where there is none. ``base``: the folder that paths in the
+    file are relative to.
     """
     file = _parse(text)
     _check_unique("account", [one.name for one in file.account])
@@ -189,11 +204,21 @@ def plan_file(
             known_types = ", ".join(sorted(data_types))
             raise FileRefused(f"connection {connection.name!r}: data_type is one of {known_types}")
         _check_columns(connection, data_types)
-    rules = tuple(Rule(**{field.name: getattr(one, field.name) for field in fields(Rule)}) for one in file.connection)
+    rules = tuple(_rule(one, base) for one in file.connection)
     proposed = {rule.name: f"{_slug(rule.name)}-{random_letters(10)}" for rule in rules}
     accounts = tuple(one.name for one in file.account)
     plan = Plan(accounts=accounts, credentials=tuple(credentials), rules=rules, proposed=proposed)
     return Provisioned(plan=plan, passwords=passwords)
+
+
+def _rule(connection: _Connection, base: Path) -> Rule:
+    values = {field.name: getattr(connection, field.name) for field in fields(Rule)}
+    if connection.remote is not None:
+        try:
+            values["remote"] = connection.remote.located(base)
+        except ValueError as error:
+            raise FileRefused(f"connection {connection.name!r}: remote: {error}") from None
+    return Rule(**values)
 
 
 def _check_columns(connection: _Connection, data_types: Collection[str]) -> None:
@@ -236,7 +261,7 @@ def _sentence(data: dict[str, Any], fault: Any) -> str:
         table = data[where[0]][int(where[1])]
         name = table.get("name") if isinstance(table, dict) else None
         label = f"{where[0]} {name!r}" if name else f"{where[0]} number {int(where[1]) + 1}"
-    key = where[2] if len(where) > 2 else ""
+    key = ".".join(where[2:])
     if key in _NOT_BUILT or fault["type"] == "literal_error":
         built = f": it can be {fault['ctx']['expected']} so far" if fault["type"] == "literal_error" else ""
         return f"{label}: {key}{built or ': this part of mailgate is not built yet; leave the key out'}"

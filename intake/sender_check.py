@@ -72,6 +72,13 @@ class SenderCheck:
             if not mail.must_prove:
                 self._unasked.release()
 
+    def check_now(self, mail: Mail, message: Message, now: datetime) -> Authenticity | None:
+        """Find out who sent a mail in the calling thread, however many are checked beside; None as ``check``."""
+        if mail.fault is not None:
+            return None
+        wait = self._limits.sender_check if mail.must_prove else self._limits.sender_check_unasked
+        return self._check.check(mail.spool, message, mail.origin, now=now, seconds=wait.total_seconds())
+
     def close(self) -> None:
         """Let go of the threads."""
         self._pool.shutdown(wait=False)

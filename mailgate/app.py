@@ -22,8 +22,10 @@ from imports.perform import Importer
 from imports.post import Post
 from imports.workers import ParsePool
 from intake.accept import Intake
+from intake.mailboxes import MailboxDoor
 from mailgate.authenticity import BadKey, Checker, Signer, is_installed
 from mailgate.courier import OutboxCourier, RelayCourier, SigningCourier
+from mailgate.imap import ImapDoor
 from mailgate.observe import get_logger
 from mailgate.settings import Settings, SettingsError
 from mailgate.smtp import SmtpDoor
@@ -36,7 +38,7 @@ from storage.ledger import Ledger
 from storage.migrate import is_current, migrate
 
 log = get_logger("app")
-ROLES = ("smtp", "worker")
+ROLES = ("smtp", "poller", "worker")
 _THREADS = 32
 _GRACE = 2.5  # seconds for imports that run when the service stops
 
@@ -141,6 +143,12 @@ def make_checker(settings: Settings) -> Checker | None:
     return Checker(resolver, lookups=limits.dns_lookups)
 
 
+def mailbox_door(house: House) -> MailboxDoor:
+    """Give what the command line asks about mailboxes."""
+    intake = Intake(house.ledger, house.blobs, house.jobs, house.settings, senders=make_checker(house.settings))
+    return ImapDoor(house.settings, house.ledger, intake)
+
+
 class Service:
     """The running service: doors that take in, and the worker that imports and answers."""
 
@@ -155,6 +163,7 @@ class Service:
             house.ledger, house.blobs, house.jobs, settings, on_recorded=ring, senders=make_checker(settings)
         )
         self._door = SmtpDoor(settings, house.ledger, self._intake) if "smtp" in roles else None
+        self._mailboxes = ImapDoor(settings, house.ledger, self._intake) if "poller" in roles else None
         self._pool: ParsePool | None = None
         self._importer: Importer | None = None
         self._jobs: JobEngine | None = None
@@ -164,6 +173,8 @@ class Service:
         """Start every role; gives the open doors, which take mail from now on."""
         if "worker" in self._roles:
             await self._start_worker()
+        if self._mailboxes is not None:
+            self._watch(self._mailboxes.run())
         return await self._door.open() if self._door is not None else []
 
     async def wait(self) -> None:
@@ -172,8 +183,8 @@ class Service:
 
     async def stop(self) -> None:
         """Close the doors, let what runs finish for a while, and leave the rest to the next start."""
-        if self._door is not None:
-            await self._door.close()
+        closing = [door.close() for door in (self._door, self._mailboxes) if door is not None]
+        await asyncio.gather(*closing)
         await self._intake.drain()
         if self._importer is not None:
             await self._importer.stop(_GRACE)

@@ -114,22 +114,39 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _connection(settings: Settings, rule: Rule) -> Iterator[Finding]:
-    generated = is_generated(rule.address, rule.name)
-    if not rule.allowed_senders and rule.authenticity == "off" and not generated:
+    open_to_all = not rule.allowed_senders and rule.authenticity == "off"
+    remote = rule.remote
+    if remote is not None and remote.tls == "off" and not _is_here(remote.host):
+        yield Finding(
+            subject=f"connection {rule.name}",
+            finding="the mailbox's password and the files travel in clear",
+            fix='set tls to "implicit" or "starttls" under [connection.remote]',
+        )
+    if open_to_all and remote is not None:
+        yield Finding(
+            subject=f"connection {rule.name}",
+            finding="anybody who can write to its mailbox can send it files",
+            fix="set allowed_senders or authenticity",
+        )
+    elif open_to_all and not is_generated(rule.address, rule.name):
         yield Finding(
             subject=f"connection {rule.name}",
             finding="anybody who guesses its hand-chosen address can send it files",
             fix="set allowed_senders or authenticity, or leave address out to have one generated",
         )
-    if rule.authenticity != "dmarc":
-        return
+    if rule.authenticity == "dmarc":
+        yield from _proof(settings, rule)
+
+
+def _proof(settings: Settings, rule: Rule) -> Iterator[Finding]:
+    trusted = rule.remote.trusted_authserv if rule.remote is not None else settings.smtp.trusted_authserv
     if not is_installed():
         yield Finding(
             subject=f"connection {rule.name}",
             finding="it demands DMARC, and what checks that is not installed: its mail is refused for now",
             fix='pip install "mailgate[authenticity]"',
         )
-    elif not settings.dns.lookups and not settings.smtp.trusted_authserv:
+    elif not settings.dns.lookups and not trusted:
         yield Finding(
             subject=f"connection {rule.name}",
             finding="it demands DMARC, and neither DNS nor another server is asked: all its mail is ignored",
@@ -249,6 +266,10 @@ def _signing(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _is_here(host: str) -> bool:
+    return host.lower() in {"localhost", "127.0.0.1", "::1"}
+
+
 def _is_served(settings: Settings) -> bool:
     """Tell whether a service holds its lock; the number in the file may be another process's by now."""
     try:
@@ -265,6 +286,7 @@ _ALARM_FIXES = {
     "IMPORT_PARKED": "look at `mailgate upload show ID`, mend the cause, then `mailgate upload replay ID`",
     "RESULT_LATE": "see whether the worker role runs, and whether a long import is before it",
     "ANSWER_UNDELIVERABLE": "mend return_address or the relay, then `mailgate upload resend ID`",
+    "MAILBOX_FAILING": "look at `mailgate connection test NAME`, and mend the login, the folder or the network",
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

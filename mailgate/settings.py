@@ -93,6 +93,12 @@ class Relay(_Section):
     dkim_key: Path | None = None  #: PEM, RSA or Ed25519
 
 
+class Pull(_Section):
+    """What we fetch from: servers and mailboxes of others."""
+
+    allow_private: bool = False  #: whether a target may have a loopback, private or link-local address
+
+
 class Limits(_Section):
     """Every limit, with its default."""
 
@@ -126,6 +132,16 @@ class Limits(_Section):
     sender_check_unasked: Duration = timedelta(seconds=2)  #: for DNS, where none does: the results are only recorded
     dns_timeout: Duration = timedelta(seconds=3)  #: of one question
     dns_lookups: Positive = 60  #: questions for one mail
+    imap_connect: Duration = timedelta(seconds=15)
+    imap_silence: Duration = timedelta(seconds=60)  #: a server that says nothing for so long is dead
+    imap_command_total: Duration = timedelta(minutes=5)  #: one command, or one chunk of a mail
+    imap_idle: Duration = timedelta(minutes=9)  #: then IDLE begins anew; servers end it after 30 (RFC 2177)
+    imap_lease: Duration = timedelta(minutes=2)  #: another poller takes over when it has lapsed
+    imap_backoff_most: Duration = timedelta(minutes=15)  #: the longest wait after failures in a row
+    imap_message_tries: Positive = 6  #: over some six hours; then a mail that cannot be fetched gets its verdict
+    imap_rescan: Duration = timedelta(hours=1)  #: between looks at the whole folder
+    imap_bytes_per_day: Positive = 2_400_000_000  #: per mailbox; Gmail allows 2,500 MB
+    imap_mailboxes: Positive = 200  #: polled by one process, a thread each
 
     ignored_quota_bytes: Positive = 1_000_000_000  #: per connection, of files that were not taken
     minimum_free_bytes: Positive = 300_000_000  #: below it deliveries are refused for now
@@ -169,6 +185,7 @@ class Settings(BaseSettings):
     smtp: Smtp = Smtp()
     dns: Dns = Dns()
     relay: Relay = Relay()
+    pull: Pull = Pull()
     limits: Limits = Limits()
     retention: Retention = Retention()
     data_types: dict[str, DataTypeSettings] = {}
@@ -293,7 +310,7 @@ def _with_secret(relay: Relay, base: Path) -> Relay:
     return relay.model_copy(update=updates)
 
 
-_NOT_BUILT = {"sftp", "ftp", "web", "metrics", "s3", "pull", "settle_seconds", "database_url", "blob_url"}
+_NOT_BUILT = {"sftp", "ftp", "web", "metrics", "s3", "settle_seconds", "database_url", "blob_url"}
 
 
 def _sentences(error: ValidationError) -> str:

@@ -79,6 +79,14 @@ IGNORED: tuple[Entry, ...] = (
         "mail through the company's own server, whose DKIM signature has `d=acme.example`.",
     ),
     _ignored(
+        code=Code.ADDRESS_NOT_MATCHED,
+        title="The mail names no address of this mailbox's connections",
+        meaning="Several connections share the mailbox, and the mail is addressed to none of them. It belongs to nobody"
+        " here: nothing was imported and nobody is answered.",
+        mend="Send the file to the address that was agreed for the connection, as it is written.",
+        example="A mail to `files@acme.example` alone. Right: to `files+acme-conversions-x7@acme.example`.",
+    ),
+    _ignored(
         code=Code.CONNECTION_PAUSED,
         title="The connection is paused",
         meaning="The connection takes no files at the moment. The file is kept and shown as held, and can be "

@@ -231,3 +231,53 @@ class Alarm(SQLModel, table=True):
     raised_at: datetime = Field(sa_type=UtcDateTime)
     told_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  #: operators were told by mail
     cleared_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+
+
+class Mailbox(SQLModel, table=True):
+    """A mailbox that connections pull from: who polls it now, and how that goes."""
+
+    __table_args__ = (sa.UniqueConstraint("host", "port", "username"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    host: str  #: lower case
+    port: int
+    username: str
+    lease_holder: str = ""  #: empty: nobody polls it
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)  #: by the database's clock
+    pull_wanted: int = 0  #: number of the latest wish for a look at once
+    pull_done: int = 0  #: number of the latest wish that was fulfilled, or tried
+    reason: str = ""  #: why it cannot be polled; empty: all is well
+    step: str = ""  #: at which step it failed
+    failures: int = 0  #: in a row
+    failing_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    next_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  #: of the next try after a failure
+    polled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  #: of the latest look that went well
+
+
+class MailboxFolder(SQLModel, table=True):
+    """A folder of a mailbox, and the UIDVALIDITY it had (RFC 3501 section 2.3.1.1)."""
+
+    __tablename__ = "mailbox_folder"
+    mailbox_id: int = Field(foreign_key="mailbox.id", primary_key=True)
+    name: str = Field(primary_key=True)
+    uidvalidity: int = Field(sa_type=sa.BigInteger)
+    changed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  #: when it was last seen to be another
+
+
+class MailboxMessage(SQLModel, table=True):
+    """One message of a mailbox: taken, or tried in vain. ``trace_id`` empty: not taken yet."""
+
+    __tablename__ = "mailbox_message"
+    __table_args__ = (sa.Index("ix_mailbox_message_content", "mailbox_id", "folder", "sha256"),)
+
+    mailbox_id: int = Field(foreign_key="mailbox.id", primary_key=True)
+    folder: str = Field(primary_key=True)
+    uidvalidity: int = Field(sa_type=sa.BigInteger, primary_key=True)
+    uid: int = Field(sa_type=sa.BigInteger, primary_key=True)
+    trace_id: str | None = Field(default=None, foreign_key="delivery.trace_id", index=True)
+    sha256: str = ""  #: of the whole mail
+    settled: bool = False  #: it was moved or flagged
+    tries: int = 0
+    reason: str = ""  #: why the latest try was in vain
+    next_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  #: of the next try
+    recorded_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,4 +1,4 @@
-"""``mailgate connection``: apply, list, show, pause, resume, delete."""
+"""``mailgate connection``: apply, list, show, test, pull, pause, resume, delete."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from mailgate.cli.pulling import register
 from mailgate.cli.state import (
     EXIT_MISSING,
     EXIT_REFUSED,
     EXIT_USAGE,
     Stop,
     house,
+    moment,
     now,
     print_fields,
     print_json,
@@ -21,6 +23,7 @@ from mailgate.cli.state import (
 )  # fmt: skip
 
 app = typer.Typer(no_args_is_help=True)
+register(app)
 Name = Annotated[str, typer.Argument(help="The connection's name, in any case.")]
 
 
@@ -39,7 +42,9 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
         try:
             known = rooms.ledger.read_now(credentials_by_name, read_names(text))
             types = load_data_types(rooms.settings.data_types_dir, rooms.settings.enums)
-            provisioned = plan_file(text, domain=rooms.settings.domain, data_types=types, known_hashes=known)
+            provisioned = plan_file(
+                text, domain=rooms.settings.domain, data_types=types, known_hashes=known, base=file.resolve().parent
+            )
         except FileRefused as error:
             raise Stop(EXIT_USAGE, f"{file} is refused, nothing was applied:\n{error}") from None
         try:
@@ -50,8 +55,8 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
         passwords = {name.casefold(): password for name, password in provisioned.passwords.items()}
         printed = []
         for rule in rules:
-            entry: dict[str, Any] = {"connection": rule.name, "address": f"{rule.address}@{rooms.settings.domain}"}
-            if username := usernames.get(rule.credential.casefold()):
+            entry = _provisioned(rule, rooms.settings.domain)
+            if "username" not in entry and (username := usernames.get(rule.credential.casefold())):
                 entry["username"] = username
             if password := passwords.get(rule.credential.casefold()):
                 entry["password"] = password
@@ -69,6 +74,24 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
         print()
     if provisioned.passwords:
         say("Passwords are shown this once; only their hash is kept.")
+
+
+def _provisioned(rule: Any, domain: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {"connection": rule.name}
+    if (address := _address(rule, domain)) is not None:
+        entry["address"] = address
+    if rule.remote is not None:
+        entry |= {"host": rule.remote.host, "port": rule.remote.port_in_use, "username": rule.remote.username}
+        entry["folder"] = rule.remote.folder
+    return entry
+
+
+def _address(rule: Any, domain: str) -> str | None:
+    """Give the address of a connection: at our own door, or the plus-address of its mailbox where that has one."""
+    if rule.remote is None:
+        return f"{rule.address}@{domain}"
+    name, at, host = rule.remote.username.partition("@")
+    return f"{name}+{rule.address}@{host}" if at else None
 
 
 @app.command("list")
@@ -97,13 +120,23 @@ def show(name: Name) -> None:
         if not rows:
             raise Stop(EXIT_MISSING, f"there is no connection {name!r}")
         shown = _object(rows[0], rooms.settings.domain)
+        if rows[0].ref.rule.remote is not None:
+            shown["polling"] = _polling(rooms, rows[0].ref.rule.remote)
         host, port = rooms.settings.smtp.host, rooms.settings.smtp.port
     if state.json:
         print_json(shown)
         return
+    polling = shown.pop("polling", None)
+    remote = shown.pop("remote", None)
     print_fields(
         [(key, ", ".join(value) if isinstance(value, tuple | list) else value) for key, value in shown.items()]
     )
+    if remote is not None:
+        print("\nIts mails are fetched from:")
+        print_fields([(key, value) for key, value in remote.items() if value])
+        print("\nHow the polling goes:")
+        print_fields(list((polling or {"polled_at": "never: does a service with the role poller run?"}).items()))
+        return
     print(
         f"\nTo send a file by hand:\n  swaks --server {host}:{port} --to {shown['address']} "
         f"--attach-type text/csv --attach @{_example(shown['pattern'])}"
@@ -167,12 +200,26 @@ def _object(row: Any, domain: str) -> dict[str, Any]:
     shown: dict[str, Any] = {"connection": rule.name, "state": str(row.ref.state), "health": row.health}
     for key, value in rule.to_json().items():
         if key != "name":
-            shown[key] = f"{value}@{domain}" if key == "address" else value
+            shown[key] = _address(rule, domain) if key == "address" else value
     shown["return_address"] = row.return_address
     shown["username"] = row.username
     shown["version"] = row.ref.version
-    shown["created_at"] = row.created_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    shown["created_at"] = moment(row.created_at)
+    if rule.remote is None:
+        del shown["remote"]
     return shown
+
+
+def _polling(rooms: Any, remote: Any) -> dict[str, Any] | None:
+    from storage.ledger.mailboxes import polling
+
+    found = rooms.ledger.read_now(polling, *remote.mailbox)
+    if found is None:
+        return None
+    times = {"polled_at": found.polled_at, "failing_since": found.failing_since, "next_try_at": found.next_at}
+    shown: dict[str, Any] = {key: moment(value) if value else None for key, value in times.items()}
+    return {"polled_by": found.polled_by or None, **shown, "failures": found.failures, "step": found.step or None,
+            "reason": found.reason or None}  # fmt: skip
 
 
 def _example(pattern: str) -> str:

@@ -57,7 +57,9 @@ def init(
 
 
 def serve(
-    roles: Annotated[str, typer.Option(help="Comma-separated: smtp, worker. Default: all.")] = "smtp,worker",
+    roles: Annotated[
+        str, typer.Option(help="Comma-separated: smtp, poller, worker. Default: all.")
+    ] = "smtp,poller,worker",
 ) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT."""
     import asyncio

@@ -73,6 +73,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def moment(time: datetime) -> str:
+    """Give a time as JSON has it, in UTC."""
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def print_json(value: Any) -> None:
     """Print one JSON value."""
     print(json.dumps(value, ensure_ascii=False, indent=2))

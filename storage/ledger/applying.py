@@ -13,6 +13,7 @@ from models.connection import Rule
 from models.faults import MailgateError
 from models.states import ConnectionState
 from models.tables import Account, Connection, ConnectionVersion, Credential, IntakeAddress
+from storage.ledger.mailboxes import pulled
 
 
 class ApplyRefused(MailgateError):
@@ -49,7 +50,28 @@ def apply_plan(session: Session, plan: Plan, now: datetime) -> list[Rule]:
     for credential in plan.credentials:
         _apply_credential(session, credential, now)
     session.flush()
-    return [_apply_rule(session, rule, plan.proposed[rule.name], now) for rule in plan.rules]
+    rules = [_apply_rule(session, rule, plan.proposed[rule.name], now) for rule in plan.rules]
+    _check_mailboxes(session)
+    return rules
+
+
+def _check_mailboxes(session: Session) -> None:
+    """Raise ApplyRefused where connections of one mailbox disagree on how to get in, or one feeds another."""
+    first: dict[tuple[str, int, str], Rule] = {}
+    remotes = [(ref.rule, ref.rule.remote) for ref in pulled(session)]
+    watched = {(remote.mailbox, remote.folder.casefold()) for _, remote in remotes if remote is not None}
+    for rule, remote in remotes:
+        if remote is None:
+            continue
+        other = first.setdefault(remote.mailbox, rule)
+        assert other.remote is not None
+        if other.remote.login != remote.login:
+            raise ApplyRefused(
+                f"connections {other.name!r} and {rule.name!r} share a mailbox and differ in how to log in"
+            )
+        for key, folder in (("processed_folder", remote.processed_folder), ("ignored_folder", remote.ignored_folder)):
+            if folder and (remote.mailbox, folder.casefold()) in watched:
+                raise ApplyRefused(f"connection {rule.name!r}: {key} {folder!r} is itself read for new mails")
 
 
 def credentials_by_name(session: Session, names: list[str]) -> dict[str, str | None]:

@@ -45,7 +45,7 @@ def by_address(session: Session, local_part: str) -> ConnectionRef | None:
         .where(Connection.state != ConnectionState.DELETED)
     )
     row = session.exec(statement).first()
-    return None if row is None else _ref(*row)
+    return None if row is None else make_ref(*row)
 
 
 def by_name(session: Session, name: str) -> ConnectionRef | None:
@@ -56,7 +56,7 @@ def by_name(session: Session, name: str) -> ConnectionRef | None:
         .where(Connection.name_key == name.casefold())
     )
     row = session.exec(statement).first()
-    return None if row is None else _ref(*row)
+    return None if row is None else make_ref(*row)
 
 
 def name_is_known(session: Session, name: str) -> bool:
@@ -76,7 +76,7 @@ def list_all(session: Session) -> list[ConnectionRow]:
     )
     return [
         ConnectionRow(
-            ref=_ref(connection, version),
+            ref=make_ref(connection, version),
             health=_health(session, connection),
             return_address=credential.return_address if credential else "",
             username=credential.username if credential else None,
@@ -125,7 +125,8 @@ def _current() -> sa.ColumnElement[bool]:
     )
 
 
-def _ref(connection: Connection, version: ConnectionVersion) -> ConnectionRef:
+def make_ref(connection: Connection, version: ConnectionVersion) -> ConnectionRef:
+    """Give a connection with one of its versions as acceptance needs it."""
     assert connection.id is not None
     return ConnectionRef(
         id=connection.id,

@@ -30,7 +30,11 @@ from models.trace import upload_id
 from storage.jobs import Enqueue
 from storage.ledger.answers import RECEIPT, answer_row
 from storage.ledger.contents import firsts_of_contents
+from storage.ledger.messages import KnownMessages, MessageKey
 
+_TELL_AT_ONCE = frozenset({"smtp"})  # doors whose sender hears of a rejection on the spot
+_BEST_FIRST = (Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.IGNORED, Verdict.REJECTED, Verdict.INCOMPLETE)
+_JUDGED_ANEW = frozenset({Verdict.REJECTED, Verdict.INCOMPLETE})
 _ANSWERED_WHEN_IGNORED = frozenset({Code.NAME_NOT_MATCHED, Code.NO_ATTACHMENT, Code.CONNECTION_PAUSED})
 
 
@@ -108,6 +112,7 @@ class Arrival:
 
     deliveries: tuple[NewDelivery, ...]
     means: Means
+    message: MessageKey | None = None  #: the message of a mailbox that it was
 
 
 def record(session: Session, arrivals: list[Arrival]) -> list[list[Recorded] | Exception]:
@@ -121,6 +126,7 @@ def record(session: Session, arrivals: list[Arrival]) -> list[list[Recorded] | E
         else:
             outcomes.append(_record_one(ledger, rows, arrival))
     rows.write(session)
+    ledger.messages.write(session)
     ledger.write_sequences(session)
     for enqueue, words in rows.jobs:
         enqueue(session, **words)
@@ -145,6 +151,7 @@ class _Known:
         hashes = {file.sha256 for new in news for file in new.files if file.sha256}
         oldest = min(arrival.means.now - timedelta(days=arrival.means.duplicate_days) for arrival in arrivals)
         self.firsts = firsts_of_contents(session, ids, hashes, oldest) if hashes else {}
+        self.messages = KnownMessages(session, [arrival.message for arrival in arrivals if arrival.message is not None])
 
     def changed(self, new: NewDelivery) -> bool:
         connection = self._connections.get(new.connection_id)
@@ -195,6 +202,8 @@ class _Rows:
 
 
 def _record_one(ledger: _Known, rows: _Rows, arrival: Arrival) -> list[Recorded]:
+    if arrival.message is not None and (first := ledger.messages.first(arrival.message)) is not None:
+        return [_same_message(rows, new, first, arrival.means.now) for new in arrival.deliveries]
     outcomes: list[Recorded] = []
     written: list[tuple[NewDelivery, Recorded]] = []
     for new in arrival.deliveries:
@@ -203,7 +212,11 @@ def _record_one(ledger: _Known, rows: _Rows, arrival: Arrival) -> list[Recorded]
             outcome = _write(ledger, rows, new, arrival.means)
             written.append((new, outcome))
         outcomes.append(outcome)
-    behind_250 = any(outcome.verdict is not Verdict.REJECTED for outcome in outcomes)
+    if arrival.message is not None:
+        best = min(outcomes, key=lambda outcome: _BEST_FIRST.index(outcome.verdict))
+        ledger.messages.take(arrival.message, best.trace_id, arrival.means.now)
+    told = all(new.door in _TELL_AT_ONCE for new in arrival.deliveries)
+    behind_250 = not told or any(outcome.verdict is not Verdict.REJECTED for outcome in outcomes)
     for new, outcome in written:
         address = ledger.return_address(new.connection_id)
         if address and _is_answered(new, outcome, behind_250=behind_250):
@@ -213,9 +226,23 @@ def _record_one(ledger: _Known, rows: _Rows, arrival: Arrival) -> list[Recorded]
     return outcomes
 
 
+def _same_message(rows: _Rows, new: NewDelivery, first: tuple[str, Verdict, str | None], now: datetime) -> Recorded:
+    """Say of a message of a mailbox that was taken before what was said of it then."""
+    trace_id, verdict, code = first
+    why = f"{Code.ALREADY_SEEN}: the same message was found again: {new.peer}"
+    rows.event(trace_id, trace_id, verdict, now, before=verdict, why=why)
+    return _again(trace_id, verdict, code)
+
+
+def _again(trace_id: str, verdict: Verdict, code: str | None) -> Recorded:
+    if verdict is Verdict.ACCEPTED:
+        verdict = Verdict.DUPLICATE
+    return Recorded(trace_id=trace_id, verdict=verdict, code=Code(code) if code else None, seen_again=True)
+
+
 def _seen_before(ledger: _Known, rows: _Rows, new: NewDelivery, now: datetime) -> Recorded | None:
     """Give the first delivery's outcome when this is the same again; an ignored first gives way to a better verdict."""
-    if new.verdict is Verdict.REJECTED:
+    if new.verdict in _JUDGED_ANEW:
         return None
     first = ledger.identities.get((new.connection_id, new.identity))
     if first is None:
@@ -225,9 +252,7 @@ def _seen_before(ledger: _Known, rows: _Rows, new: NewDelivery, now: datetime) -
         return None  # what was ignored then is judged otherwise now: this one is new
     why = f"{Code.ALREADY_SEEN}: the same delivery came again by {new.door} from {new.peer}"
     rows.event(trace_id, trace_id, verdict, now, before=verdict, why=why)
-    if verdict is Verdict.ACCEPTED:
-        verdict = Verdict.DUPLICATE
-    return Recorded(trace_id=trace_id, verdict=verdict, code=Code(code) if code else None, seen_again=True)
+    return _again(trace_id, verdict, code)
 
 
 def _write(ledger: _Known, rows: _Rows, new: NewDelivery, means: Means) -> Recorded:
@@ -249,7 +274,7 @@ def _write(ledger: _Known, rows: _Rows, new: NewDelivery, means: Means) -> Recor
         duplicate_of=duplicate_of, received_at=means.now,
     )  # fmt: skip
     rows.event(trace_id, trace_id, verdict, means.now, why=_why(code, message))
-    if verdict is not Verdict.REJECTED:
+    if verdict not in _JUDGED_ANEW:
         rows.identities.append({"connection_id": new.connection_id, "key": new.identity, "trace_id": trace_id})
         ledger.identities[new.connection_id, new.identity] = (trace_id, verdict, code)
     for number, (file, first) in enumerate(zip(new.files, firsts, strict=True), 1):

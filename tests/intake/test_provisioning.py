@@ -58,14 +58,14 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "an outbound connection": (WHOLE + 'direction = "outbound"\n', "direction: it can be 'inbound' so far"),
     "another method": (WHOLE + 'method = "sftp"\n', "method: it can be 'email' so far"),
-    "another methodology": (WHOLE + 'methodology = "pull"\n', "methodology: it can be 'push' so far"),
+    "another methodology": (WHOLE + 'methodology = "guess"\n', "methodology: it can be 'push' or 'pull' so far"),
     "a proof that is none": (WHOLE + 'authenticity = "spf"\n', "it can be 'off', 'auth' or 'dmarc'"),
     "a word that is none": (WHOLE + 'duplicates = "maybe"\n', "duplicates: it can be 'reject', 'warn' or 'accept'"),
     **{
         f"{key}, not built yet": (WHOLE + f"{key} = {value}\n", f"{key}: this part of mailgate is not built yet")
         for key, value in {
             "folder": '"/upload"', "completion": '"settle"',
-            "expect": '"0 6 * * *"', "timezone": '"UTC"', "grace": '"30m"', "remote": "{}",
+            "expect": '"0 6 * * *"', "timezone": '"UTC"', "grace": '"30m"',
         }.items()
     },
     "ssh keys, not built yet": (ACCOUNT + CREDENTIAL + 'ssh_keys = ["x"]\n', "ssh_keys: this part of mailgate is not"),

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from tests.proofs.fault import fail_every_call
 from tests.proofs.kill import kill_under_postfix, kill_under_script
+from tests.proofs.mailbox import kill_under_mailbox
 from tests.proofs.needs import missing
 from tests.proofs.order import trace_deliveries
 from tests.proofs.power import cut_power
@@ -55,12 +56,18 @@ def _proofs(sizes: argparse.Namespace) -> tuple[Proof, ...]:
             run=lambda: weather(sizes.storm, sizes.seed),
         ),
         Proof(key="p4", title="P4 order", programs=("strace",), run=lambda: trace_deliveries(sizes.deliveries)),
+        Proof(
+            key="p5", title="P5 kill, under a mailbox", programs=("dovecot",),
+            run=lambda: kill_under_mailbox(sizes.mailbox_mails, sizes.mailbox_kills, sizes.seed),
+        ),
     )  # fmt: skip
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs", description="Prove what mailgate promises.")
-    parser.add_argument("--only", action="append", choices=("p1", "p2", "p3", "p4"), help="this one; may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=("p1", "p2", "p3", "p4", "p5"), help="this one; may be repeated"
+    )
     parser.add_argument("--mails", type=int, default=200, help="of P1")
     parser.add_argument("--kills", type=int, default=60, help="of P1")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="of the random moments")
@@ -68,6 +75,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=1000, help="of P3, at most so many of a kind")
     parser.add_argument("--storm", type=int, default=60, help="of P3 under load, mails to a storm")
     parser.add_argument("--deliveries", type=int, default=20, help="of P4")
+    parser.add_argument("--mailbox-mails", type=int, default=500, help="of P5")
+    parser.add_argument("--mailbox-kills", type=int, default=100, help="of P5")
     return parser.parse_args()
 
 

@@ -53,9 +53,9 @@ class Gate:
 
     def set_up(self) -> None:
         """Write configuration, database and connection."""
-        self._run("init", "--dir", str(self.folder))
+        self.run("init", "--dir", str(self.folder))
         (self.folder / "acme.toml").write_text(_CONNECTION)
-        self._run("connection", "apply", str(self.folder / "acme.toml"))
+        self.run("connection", "apply", str(self.folder / "acme.toml"))
 
     @property
     def pid(self) -> int:
@@ -121,7 +121,8 @@ class Gate:
             self._process.stdout.close()
         self._process = None
 
-    def _run(self, *words: str) -> None:
+    def run(self, *words: str) -> None:
+        """Run a command beside the service."""
         done = subprocess.run(
             [sys.executable, "-m", "mailgate", "--config", str(self.folder / "mailgate.toml"), *words],
             capture_output=True, text=True, timeout=60, check=False,

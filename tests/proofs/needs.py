@@ -5,6 +5,7 @@ A test without its program is skipped and says so; with ``CI=true`` it fails ins
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,8 @@ def missing(*programs: str) -> list[str]:
     gone = [program for program in programs if find(program) is None]
     if "postfix" in programs and not gone and os.geteuid() != 0:
         gone.append("root (for postfix)")
+    if "dovecot" in programs and not gone and not Path("/usr/lib/dovecot/imap").exists():
+        gone.append("dovecot-imapd")
     return gone
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from intake.accept import Intake
 from intake.provisioning import plan_file
+from intake.sender_check import Check
 from mailgate.imap.plan import MailboxPlan, plan_mailboxes
 from mailgate.imap.poller import Poller, PollerMeans
 from mailgate.imap.taking import Means, Taken
@@ -123,16 +124,22 @@ class Rig:
         return list(self.store.settings.spool_dir.iterdir())
 
 
+async def _open_intake(parts: tuple[Any, ...], store: Store, senders: Check | None) -> Intake:
+    return Intake(*parts, clock=store.clock, senders=senders)
+
+
 @contextmanager
-def open_rig(folder: Path, template: Path, **settings: Any) -> Iterator[Rig]:
-    """Open a rig in a folder."""
+def open_rig(folder: Path, template: Path, *, senders: Check | None = None, **settings: Any) -> Iterator[Rig]:
+    """Open a rig in a folder; ``senders`` finds out who sent a mail."""
     settings.setdefault("limits", {})
     settings["limits"] = {"minimum_free_bytes": 1, **settings["limits"]}
     with open_store(folder, template, **{"pull": Pull(allow_private=True), **settings}) as store:
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, daemon=True)
         thread.start()
-        rig = Rig(store, Intake(store.ledger, store.blobs, store.queue, store.settings, clock=store.clock), loop)
+        parts = (store.ledger, store.blobs, store.queue, store.settings)
+        intake = asyncio.run_coroutine_threadsafe(_open_intake(parts, store, senders), loop).result()
+        rig = Rig(store, intake, loop)
         try:
             yield rig
         finally:

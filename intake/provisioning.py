@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from intake.logins import hash_password, password_matches
+from intake.ssh_keys import check_keys
 from matching.wildcard import compile_pattern
 from models.connection import Rule
 from models.faults import MailgateError
@@ -23,9 +24,7 @@ from storage.ledger.applying import CredentialPlan, Plan
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-_NOT_BUILT = {
-    "ssh_keys", "folder", "completion", "expect", "timezone", "grace", "remote"
-}  # fmt: skip
+_NOT_BUILT = {"folder", "completion", "expect", "timezone", "grace", "remote"}
 
 
 class FileRefused(MailgateError):
@@ -56,6 +55,7 @@ class _Credential(_Table):
     username: str = ""
     return_address: str = ""
     password: str = Field(default="", repr=False)
+    ssh_keys: tuple[str, ...] | None = None
 
     @field_validator("return_address")
     @classmethod
@@ -141,6 +141,7 @@ class Provisioned:
 
     plan: Plan
     passwords: dict[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def read_names(text: str) -> list[str]:
@@ -162,6 +163,7 @@ def plan_file(
     _check_unique("credential", [one.name for one in file.credential])
     _check_unique("connection", [one.name for one in file.connection])
     passwords: dict[str, str] = {}
+    warnings: list[str] = []
     credentials = []
     for credential in file.credential:
         if credential.return_address.lower().endswith("@" + domain.lower()):
@@ -172,10 +174,12 @@ def plan_file(
         new_hash, generated = _password(credential.password, known)
         if generated:
             passwords[credential.name] = generated
+        keys, weak = _keys(credential)
+        warnings.extend(f"credential {credential.name!r}: {one}" for one in weak)
         credentials.append(
             CredentialPlan(
                 name=credential.name, account=credential.account, username=credential.username or None,
-                return_address=credential.return_address, password_hash=new_hash,
+                return_address=credential.return_address, password_hash=new_hash, ssh_keys=keys,
             )
         )  # fmt: skip
     for connection in file.connection:
@@ -187,7 +191,7 @@ def plan_file(
     proposed = {rule.name: f"{_slug(rule.name)}-{random_letters(10)}" for rule in rules}
     accounts = tuple(one.name for one in file.account)
     plan = Plan(accounts=accounts, credentials=tuple(credentials), rules=rules, proposed=proposed)
-    return Provisioned(plan=plan, passwords=passwords)
+    return Provisioned(plan=plan, passwords=passwords, warnings=tuple(warnings))
 
 
 def _check_columns(connection: _Connection, data_types: Collection[str]) -> None:
@@ -198,6 +202,18 @@ def _check_columns(connection: _Connection, data_types: Collection[str]) -> None
     for ours in connection.columns.values():
         if known.field(ours) is None:
             raise FileRefused(f"connection {connection.name!r}: columns names {ours}, which {known.name} does not have")
+
+
+def _keys(credential: _Credential) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Give the keys to store (None: leave them) and what to warn of; raises FileRefused."""
+    if credential.ssh_keys is None:
+        return None, ()
+    if credential.ssh_keys and not credential.username:
+        raise FileRefused(f"credential {credential.name!r}: ssh_keys needs a username to log in with")
+    try:
+        return check_keys(credential.ssh_keys)
+    except ValueError as error:
+        raise FileRefused(f"credential {credential.name!r}: ssh_keys: {error}") from None
 
 
 def _password(wanted: str, known: str | None) -> tuple[str | None, str]:

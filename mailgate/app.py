@@ -22,11 +22,13 @@ from imports.perform import Importer
 from imports.post import Post
 from imports.workers import ParsePool
 from intake.accept import Intake
+from intake.defender import Defender
+from intake.logins import Logins
 from mailgate.courier import OutboxCourier, RelayCourier
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from mailgate.smtp import SmtpDoor
-from models.faults import MailgateError
+from models.faults import MailgateError, TemporaryError
 from storage.blobs import DiskBlobs
 from storage.engine import database_url, make_engine, make_job_engine
 from storage.jobs import JobQueue
@@ -124,7 +126,9 @@ class Service:
         self._post = Post(house.ledger, house.blobs, make_courier(settings), settings)
         ring = self._post.ring if "worker" in roles else lambda: None
         self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring)
-        self._door = SmtpDoor(settings, house.ledger, self._intake) if "smtp" in roles else None
+        self._defender = Defender(house.ledger, settings.limits)
+        logins = Logins(house.ledger, self._defender, settings.limits)
+        self._door = SmtpDoor(settings, logins, self._intake) if "smtp" in roles else None
         self._pool: ParsePool | None = None
         self._importer: Importer | None = None
         self._jobs: JobEngine | None = None
@@ -134,6 +138,8 @@ class Service:
         """Start every role; gives the open doors, which take mail from now on."""
         if "worker" in self._roles:
             await self._start_worker()
+        await self._defender.load()
+        self._watch(self._defender.run())
         return await self._door.open() if self._door is not None else []
 
     async def wait(self) -> None:
@@ -152,6 +158,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TemporaryError):
+            await self._defender.keep()
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
 

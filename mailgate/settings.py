@@ -50,6 +50,14 @@ class Smtp(_Section):
     max_message_bytes: Positive = 150_000_000
 
 
+class Sftp(_Section):
+    """The SFTP door."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2222  #: 0: any free port
+    host_keys: tuple[Path, ...] = ()  #: private keys in OpenSSH's form; empty: those that ``init`` made
+
+
 class Relay(_Section):
     """The mail server that takes our replies; without one they go to the outbox folder."""
 
@@ -90,6 +98,29 @@ class Limits(_Section):
     smtp_data_total: Duration = timedelta(hours=1)
     smtp_session_total: Duration = timedelta(hours=2)
 
+    sftp_connections: Positive = 1000
+    sftp_connections_per_address: Positive = 200
+    sftp_connections_per_credential: Positive = 100
+    sftp_unauthenticated: Positive = 300  #: connections that have not logged in yet
+    sftp_unauthenticated_per_address: Positive = 100
+    sftp_login_attempts: Positive = 6  #: failures in one connection, keys that do not fit among them
+    sftp_login_time: Duration = timedelta(seconds=30)  #: from the connection to the login
+    sftp_channels: Positive = 10  #: sessions in one connection
+    sftp_handles: Positive = 100  #: files and folders open at once in one session
+    sftp_idle: Duration = timedelta(minutes=15)
+
+    login_delay: Duration = timedelta(seconds=1)  #: before a wrong password is answered, at every door
+    login_points: Positive = 2  #: of one wrong password
+    login_ban_points: Positive = 14  #: an address that has so many within login_window is banned
+    login_guard_points: Positive = 28  #: a user name that has so many is guarded
+    login_window: Duration = timedelta(minutes=30)
+    login_ban: Duration = timedelta(minutes=30)
+    login_ban_growth: Annotated[int, Field(ge=0)] = 50  #: per cent that each further ban is longer
+    login_ban_longest: Duration = timedelta(days=1)
+    login_known_for: Duration = timedelta(days=90)  #: how long an address is remembered as a user's own
+    login_connections_per_second: Positive = 20  #: that have not logged in, from one address
+    login_checks: Positive = 2  #: passwords hashed at once; each takes 64 MiB
+
     message_header_bytes: Positive = 256 * 1024
     message_field_bytes: Positive = 32 * 1024
     message_parts: Positive = 200
@@ -126,6 +157,7 @@ class Settings(BaseSettings):
     operators: tuple[str, ...] = ()
     support_contact: str = ""
     smtp: Smtp = Smtp()
+    sftp: Sftp = Sftp()
     relay: Relay = Relay()
     limits: Limits = Limits()
     retention: Retention = Retention()
@@ -169,6 +201,12 @@ class Settings(BaseSettings):
         return self.smtp.key or self.data_dir / "keys" / "tls.key"
 
     @property
+    def host_key_paths(self) -> tuple[Path, ...]:
+        """Name the private keys that the SFTP door shows itself with."""
+        made = tuple(self.data_dir / "keys" / f"ssh_host_{kind}_key" for kind in ("ed25519", "rsa"))
+        return self.sftp.host_keys or made
+
+    @property
     def reply_from(self) -> str:
         """Give the From address of our replies."""
         return self.relay.sender or f"mailgate@{self.domain}"
@@ -202,6 +240,9 @@ def load_settings(path: Path) -> Settings:
     if settings.smtp.certificate is not None and settings.smtp.key is not None:
         pair = {"certificate": base / settings.smtp.certificate, "key": base / settings.smtp.key}
         updates["smtp"] = settings.smtp.model_copy(update=pair)
+    if settings.sftp.host_keys:
+        keys = tuple(base / path for path in settings.sftp.host_keys)
+        updates["sftp"] = settings.sftp.model_copy(update={"host_keys": keys})
     updates["relay"] = _with_secret(settings.relay, base)
     return Settings.model_construct(**{**dict(settings), **updates})
 
@@ -233,7 +274,7 @@ def _with_secret(relay: Relay, base: Path) -> Relay:
     return relay.model_copy(update=updates)
 
 
-_NOT_BUILT = {"sftp", "ftp", "web", "metrics", "s3", "pull", "settle_seconds", "database_url", "blob_url"}
+_NOT_BUILT = {"ftp", "web", "metrics", "s3", "pull", "settle_seconds", "database_url", "blob_url"}
 
 
 def _sentences(error: ValidationError) -> str:

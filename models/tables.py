@@ -60,6 +60,10 @@ class Credential(SQLModel, table=True):
     username: str | None = None
     username_key: str | None = Field(default=None, unique=True)
     password_hash: str | None = None  #: argon2id
+    former_hash: str | None = None  #: of the password before a rotation with an overlap
+    former_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ssh_keys: list[str] = Field(default_factory=list, sa_type=sa.JSON)  #: kind, base64 and comment, one line each
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     return_address: str = ""
     created_at: datetime = Field(sa_type=UtcDateTime)
 
@@ -227,3 +231,22 @@ class Alarm(SQLModel, table=True):
     raised_at: datetime = Field(sa_type=UtcDateTime)
     told_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  #: operators were told by mail
     cleared_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+
+
+class Defence(SQLModel, table=True):
+    """What is remembered of failed logins: of an address (``address:…``) or of a user (``user:…``, a digest)."""
+
+    subject: str = Field(primary_key=True)
+    failures: list[list[Any]] = Field(default_factory=list, sa_type=sa.JSON)  #: time, points, the other side
+    banned_until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    bans: int = 0  #: in a row
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class KnownLogin(SQLModel, table=True):
+    """An address from which a user has logged in; others' failures do not shut such a pair out."""
+
+    __tablename__ = "known_login"
+    user: str = Field(primary_key=True)  #: a digest
+    address: str = Field(primary_key=True)
+    seen_at: datetime = Field(sa_type=UtcDateTime, index=True)

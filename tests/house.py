@@ -34,6 +34,8 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from intake.accept import Intake
+from intake.defender import Defender
+from intake.logins import Logins
 from intake.provisioning import plan_file, read_names
 from mailgate.app import House, create_database, open_house
 from mailgate.settings import Limits, Settings, Smtp
@@ -69,6 +71,10 @@ address = "acme-conversions-x7"
 _HEADER = "CampaignId,ActionTrackerId,EventDate,OrderId,ClickId,CustomerStatus,CurrencyCode,Amount"
 _numbers = itertools.count(1)
 _run = os.urandom(4).hex()
+#: No ban and no delay, unless a test wants them: all clients of all tests come from one address.
+_UNDEFENDED = {
+    "minimum_free_bytes": 1, "login_delay": "0s", "login_ban_points": 1_000_000, "login_guard_points": 1_000_000,
+}  # fmt: skip
 _LINES = structlog.processors.JSONRenderer()
 
 
@@ -325,12 +331,14 @@ async def open_inside(
     settings = Settings.model_construct(
         data_dir=folder / "data",
         smtp=Smtp(**{"port": 0, **(smtp or {})}),
-        limits=Limits(**{"minimum_free_bytes": 1, **(limits or {})}),
+        limits=Limits(**{**_UNDEFENDED, **(limits or {})}),
     )
     await asyncio.to_thread(shutil.copytree, _database_once(), settings.data_dir)
     with open_house(settings) as house:
         intake = Intake(house.ledger, house.blobs, house.jobs, settings, clock=clock)
-        door = SmtpDoor(settings, house.ledger, intake)
+        defender = Defender(house.ledger, settings.limits, clock=clock)
+        await defender.load()
+        door = SmtpDoor(settings, Logins(house.ledger, defender, settings.limits, clock=clock), intake)
         ports = {name: port for name, _, port in await door.open()}
         try:
             inside = Inside(settings=settings, house=house, intake=intake, door=door, ports=ports)

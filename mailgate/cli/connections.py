@@ -1,5 +1,6 @@
 """``mailgate connection``: apply, list, show, pause, resume, delete."""
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +30,7 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
     """Create or update what a file says; prints what was provisioned. Never deletes, all or nothing."""
     from intake.provisioning import FileRefused, plan_file, read_names
     from storage.descriptors import FOLDER, load_data_types
-    from storage.ledger.applying import ApplyRefused, apply_plan, credentials_by_name
+    from storage.ledger.applying import ApplyRefused, apply_plan, credentials_by_name, revoked_among
 
     try:
         text = file.read_text(encoding="utf-8")
@@ -46,6 +47,7 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
             rules = rooms.ledger.write_now(apply_plan, provisioned.plan, now())
         except ApplyRefused as error:
             raise Stop(EXIT_REFUSED, f"nothing was applied: {error}") from None
+        revoked = rooms.ledger.read_now(revoked_among, read_names(text))
         usernames = {one.name.casefold(): one.username for one in provisioned.plan.credentials}
         passwords = {name.casefold(): password for name, password in provisioned.passwords.items()}
         printed = []
@@ -56,6 +58,13 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
             if password := passwords.get(rule.credential.casefold()):
                 entry["password"] = password
             printed.append(entry)
+    for warning in provisioned.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    for name in revoked:
+        message = (
+            f"credential {name!r} is revoked: its secrets were left out; `mailgate credential rotate` brings it back"
+        )
+        print(f"warning: {message}", file=sys.stderr)
     told = {entry.get("password") for entry in printed}
     for name, password in provisioned.passwords.items():  # whose connections are in another file, or come later
         if password not in told:

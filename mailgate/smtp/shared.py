@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from intake.accept import Intake
+from intake.logins import Logins
 from mailgate.settings import Limits, Settings
-from storage.ledger import Ledger
 
 
 class Gate:
@@ -47,7 +47,7 @@ class Shared:
     """Everything a session needs beside its socket."""
 
     settings: Settings
-    ledger: Ledger
+    logins: Logins
     intake: Intake
     gate: Gate
     tls: ssl.SSLContext

@@ -28,6 +28,7 @@ class CredentialPlan:
     username: str | None
     return_address: str
     password_hash: str | None
+    ssh_keys: tuple[str, ...] | None = None  #: None leaves the keys as they are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,10 +54,17 @@ def apply_plan(session: Session, plan: Plan, now: datetime) -> list[Rule]:
 
 
 def credentials_by_name(session: Session, names: list[str]) -> dict[str, str | None]:
-    """Give the password hash of each credential that exists, by case-folded name."""
+    """Give the password hash of each credential that exists, by case-folded name; empty for a revoked one."""
     keys = [name.casefold() for name in names]
     found = session.exec(select(Credential).where(col(Credential.name_key).in_(keys)))
-    return {credential.name_key: credential.password_hash for credential in found}
+    return {one.name_key: one.password_hash if one.revoked_at is None else "" for one in found}
+
+
+def revoked_among(session: Session, names: list[str]) -> list[str]:
+    """List those of some credentials that are revoked: an apply does not bring their secrets back."""
+    keys = [name.casefold() for name in names]
+    found = session.exec(select(Credential).where(col(Credential.name_key).in_(keys)))
+    return sorted(credential.name for credential in found if credential.revoked_at is not None)
 
 
 def _account(session: Session, name: str) -> Account | None:
@@ -81,8 +89,12 @@ def _apply_credential(session: Session, plan: CredentialPlan, now: datetime) -> 
             raise ApplyRefused(f"credential {plan.name!r}: the user name {plan.username!r} is taken")
     credential.username, credential.username_key = plan.username, key
     credential.return_address = plan.return_address
-    if plan.password_hash is not None:
-        credential.password_hash = plan.password_hash
+    if credential.revoked_at is None:  # what was taken away does not come back with the next apply
+        if plan.password_hash is not None:
+            credential.password_hash = plan.password_hash
+            credential.former_hash = credential.former_until = None
+        if plan.ssh_keys is not None:
+            credential.ssh_keys = list(plan.ssh_keys)
     session.add(credential)
 
 

@@ -106,13 +106,6 @@ def set_state(session: Session, name: str, state: ConnectionState, now: datetime
     return True
 
 
-def credential_for_login(session: Session, username: str) -> tuple[str, str | None] | None:
-    """Find a credential by its user name, in any case: its name and password hash."""
-    statement = select(Credential).where(Credential.username_key == username.casefold())
-    credential = session.exec(statement).first()
-    return None if credential is None else (credential.name, credential.password_hash)
-
-
 def rule_of_version(session: Session, connection_id: int, number: int) -> Rule:
     """Give the rule a connection had in one of its versions."""
     version = session.get_one(ConnectionVersion, (connection_id, number))

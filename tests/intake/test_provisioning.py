@@ -68,7 +68,8 @@ REFUSED: dict[str, tuple[str, str]] = {
             "expect": '"0 6 * * *"', "timezone": '"UTC"', "grace": '"30m"', "remote": "{}",
         }.items()
     },
-    "ssh keys, not built yet": (ACCOUNT + CREDENTIAL + 'ssh_keys = ["x"]\n', "ssh_keys: this part of mailgate is not"),
+    "a key that is none": (ACCOUNT + CREDENTIAL + 'username = "a"\nssh_keys = ["x"]\n', "a public key is one line"),
+    "a key nobody can use": (ACCOUNT + CREDENTIAL + 'ssh_keys = ["x"]\n', "ssh_keys needs a username"),
     "a policy of its own": (WHOLE + 'policy = "sometimes"\n', "policy is accept_valid, all_or_nothing or max_bad"),
     "more than all bad": (WHOLE + 'policy = "max_bad_percent=101"\n', "N from 0 to 100"),
     "a negative share": (WHOLE + 'policy = "max_bad_percent=-1"\n', "N from 0 to 100"),

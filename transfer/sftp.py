@@ -102,7 +102,8 @@ class SftpDoor:
             max_pktsize=_PACKET, login_timeout=self._settings.limits.sftp_login_time.total_seconds(),
             keepalive_interval=_KEEPALIVE, tcp_keepalive=True,
         )  # fmt: skip
-        options.server_host_keys.pop(b"ssh-rsa", None)  # the key stays, its SHA-1 signatures go
+        for algorithm in [name for name in options.server_host_keys if name.decode() not in SIGNATURES]:
+            del options.server_host_keys[algorithm]  # the RSA key stays, its SHA-1 and vendors' signatures go
         return options
 
 

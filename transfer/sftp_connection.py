@@ -34,6 +34,7 @@ log = get_logger("sftp")
 FAST_CIPHERS = (b"aes128-gcm@openssh.com", b"aes256-gcm@openssh.com")
 _OFFER_AFTER = 0.5  # seconds for a client that lets the server offer its algorithms first
 _OTHER_REQUESTS = 20  # requests for other ways to log in, beside the attempts that count
+_TURN = 128 * 1024  # bytes sent before the loop has to turn, so that a client that does not read is noticed
 _UNREAD = 1024 * 1024  # bytes of answers that may wait for a client before its requests wait
 
 
@@ -235,6 +236,7 @@ class Connection(SSHServerConnection):
         self._offered = False
         self._requests = 0
         self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -288,11 +290,12 @@ class Connection(SSHServerConnection):
     def _send(self, data: bytes) -> None:
         """Gather what is sent in one turn of the loop: one system call for many packets."""
         self._gathered.append(data)
+        self._gathered_bytes += len(data)
         if len(self._gathered) == 1:
             self._loop.call_soon(self._send_gathered)
 
     def _send_gathered(self) -> None:
-        gathered, self._gathered = self._gathered, []
+        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
         if gathered:
             super()._send(b"".join(gathered))
 
@@ -314,5 +317,7 @@ class Connection(SSHServerConnection):
         super().connection_lost(exc)
 
     async def flow(self) -> None:
-        """Return when the client has read enough of what was sent."""
+        """Return when the client has read enough of what was sent; others get their turn of the loop meanwhile."""
+        if self._gathered_bytes > _TURN:
+            await asyncio.sleep(0)
         await self._writable.wait()

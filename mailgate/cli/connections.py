@@ -61,10 +61,8 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
     for warning in provisioned.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for name in revoked:
-        message = (
-            f"credential {name!r} is revoked: its secrets were left out; `mailgate credential rotate` brings it back"
-        )
-        print(f"warning: {message}", file=sys.stderr)
+        way = "`mailgate credential rotate` brings it back"
+        print(f"warning: credential {name!r} is revoked: its secrets were left out; {way}", file=sys.stderr)
     told = {entry.get("password") for entry in printed}
     for name, password in provisioned.passwords.items():  # whose connections are in another file, or come later
         if password not in told:

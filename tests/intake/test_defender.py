@@ -1,7 +1,6 @@
 """The defender over the ledger: many at once, restarts, lifted bans, and what a flood leaves in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -24,13 +23,13 @@ LIMITS = Limits(login_delay=timedelta(0))
 
 
 @pytest.fixture
-async def defender(store: Store) -> AsyncIterator[Defender]:
+async def defender(store: Store) -> Defender:
     credential = CredentialPlan(
         name="acme-batch", account="acme", username="acme", return_address="", password_hash=KNOWN, ssh_keys=(KEY,)
     )
     plan = Plan(accounts=("acme",), credentials=(credential,), rules=(), proposed={})
     await store.ledger.write(apply_plan, plan, store.clock())
-    yield Defender(store.ledger, LIMITS, clock=store.clock)
+    return Defender(store.ledger, LIMITS, clock=store.clock)
 
 
 async def restarted(store: Store) -> Defender:

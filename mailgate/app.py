@@ -32,9 +32,12 @@ from storage.engine import database_url, make_engine, make_job_engine
 from storage.jobs import JobQueue
 from storage.ledger import Ledger
 from storage.migrate import is_current, migrate
+from transfer.folder import LedgerFolders
+from transfer.settler import Settler
 
 log = get_logger("app")
 ROLES = ("smtp", "worker")
+FOLDER_ROLES = frozenset({"sftp", "ftp", "worker"})  #: one of them settles what stands in clients' folders
 _THREADS = 32
 _GRACE = 2.5  # seconds for imports that run when the service stops
 
@@ -79,7 +82,8 @@ def open_house(settings: Settings) -> Iterator[House]:
 
 def create_database(settings: Settings) -> None:
     """Create the folders of the data directory and the database, or bring it to the current schema."""
-    for folder in (settings.data_dir, settings.blob_dir, settings.spool_dir, settings.outbox_dir):
+    dirs = (settings.data_dir, settings.blob_dir, settings.spool_dir, settings.uploads_dir, settings.outbox_dir)
+    for folder in dirs:
         folder.mkdir(parents=True, exist_ok=True)
     settings.data_dir.chmod(0o700)
     url = database_url(settings.database_path)
@@ -124,6 +128,12 @@ class Service:
         self._post = Post(house.ledger, house.blobs, make_courier(settings), settings)
         ring = self._post.ring if "worker" in roles else lambda: None
         self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring)
+        self._settler: Settler | None = None
+        self.folders: LedgerFolders | None = None  #: for the file doors
+        if FOLDER_ROLES & set(roles):
+            folders = LedgerFolders(house.ledger, house.blobs, self._intake, settings, on_settling=self._ring_settler)
+            self._settler = Settler(house.ledger, self._intake, folders, settings, on_owed=ring)
+            self.folders = folders
         self._door = SmtpDoor(settings, house.ledger, self._intake) if "smtp" in roles else None
         self._pool: ParsePool | None = None
         self._importer: Importer | None = None
@@ -134,6 +144,9 @@ class Service:
         """Start every role; gives the open doors, which take mail from now on."""
         if "worker" in self._roles:
             await self._start_worker()
+        if self.folders is not None and self._settler is not None:
+            await self.folders.open()
+            self._watch(self._settler.run())
         return await self._door.open() if self._door is not None else []
 
     async def wait(self) -> None:
@@ -154,6 +167,10 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
+
+    def _ring_settler(self) -> None:
+        if self._settler is not None:
+            self._settler.ring()
 
     async def _start_worker(self) -> None:
         house, limits = self._house, self._house.settings.limits

@@ -113,6 +113,13 @@ def credential_for_login(session: Session, username: str) -> tuple[str, str | No
     return None if credential is None else (credential.name, credential.password_hash)
 
 
+def former_connection(session: Session, trace_id: str) -> tuple[int, int, Rule]:
+    """Give id, version and rule of the connection that a delivery names, also a deleted one."""
+    delivery = session.get_one(Delivery, trace_id)
+    rule = rule_of_version(session, delivery.connection_id, delivery.version)
+    return delivery.connection_id, delivery.version, rule
+
+
 def rule_of_version(session: Session, connection_id: int, number: int) -> Rule:
     """Give the rule a connection had in one of its versions."""
     version = session.get_one(ConnectionVersion, (connection_id, number))

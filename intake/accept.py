@@ -5,6 +5,7 @@ then the caller hears a verdict. Nothing here knows a protocol.
 """
 
 import asyncio
+import contextlib
 import secrets
 import shutil
 import time
@@ -13,16 +14,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from intake.durable import DurableBlobs
+from intake.files import prepare_file
 from intake.mail import Mail, Prepared, Recipient, discard, prepare
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from models.faults import TemporaryError
 from models.trace import make_trace_id
 from storage.blobs import Blobs
+from storage.descriptors import FOLDER, DataTypePrefixes
 from storage.jobs import Enqueue
 from storage.ledger import Ledger
-from storage.ledger.connections import ConnectionRef, by_address
+from storage.ledger.arriving import Held
+from storage.ledger.connections import ConnectionRef, by_address, former_connection
 from storage.ledger.recording import Arrival, Means, Recorded, RuleChanged, record
+from storage.ledger.settling import Candidate, Settled, Unsettled, candidate, record_settled
 
 log = get_logger("intake")
 _KNOWN_FOR = 1.0  # seconds that a look-up of an address may be old
@@ -53,6 +58,7 @@ class Intake:
         self._on_recorded = on_recorded
         self._known: dict[str, tuple[float, ConnectionRef | None]] = {}
         self._under_way: set[asyncio.Task[list[Recorded]]] = set()
+        self._types = DataTypePrefixes(settings.data_dir / FOLDER)
 
     async def connection_for(self, local_part: str) -> ConnectionRef | None:
         """Find the connection of an intake address, as it was a second ago at most.
@@ -85,6 +91,44 @@ class Intake:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return await asyncio.shield(task)
+
+    async def accept_file(self, held: Held) -> Recorded | None:
+        """Take in one file that has settled in a client's folder; None when it was touched meanwhile.
+
+        Raises TemporaryError when it stays as it was, to be judged later. Its spool file is deleted at the end.
+        """
+        for _ in range(_JUDGEMENTS):
+            one = await self._ledger.read(candidate, held)
+            if one is None:
+                return None
+            with contextlib.suppress(RuleChanged):
+                return await self._once_file(one)
+        raise TemporaryError("the connection keeps changing")
+
+    async def _once_file(self, one: Candidate) -> Recorded | None:
+        now = self._clock()
+        path = self._settings.uploads_dir / one.spool
+        orphan = None if one.connections else await self._ledger.read(former_connection, one.trace_id)
+        prefixes = await asyncio.to_thread(self._types.read)
+        try:
+            prepared = await asyncio.to_thread(prepare_file, one, path, self._blobs, prefixes, now, orphan)
+            await self._durable.commit([prepared.writer] if prepared.writer else [])
+        except OSError as error:
+            raise NoSpace(f"{one.name} cannot be kept now: {error}") from error
+        # A blob whose rows were not written stays until the sweep finds that no row names it.
+        try:
+            item = Settled(candidate=one, arrival=Arrival(deliveries=(prepared.new,), means=self._means(now)))
+            outcome: Recorded = (await self._ledger.write_together(record_settled, item))[0]
+        except Unsettled:
+            return None
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        self._on_recorded()
+        facts = {"code": str(outcome.code)} if outcome.code else {}
+        log.info(
+            "delivery", trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
+            verdict=str(outcome.verdict), bytes=one.size, files=1, **facts,
+        )  # fmt: skip
+        return outcome
 
     async def drain(self) -> None:
         """Wait for the arrivals under way."""

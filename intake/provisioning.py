@@ -4,11 +4,12 @@ What lives here: the keys of the file, their checks, and what we provision (addr
 that applies the plan stands in ``storage.ledger.applying``.
 """
 
+import itertools
 import re
 import secrets
 import tomllib
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from intake.logins import hash_password, password_matches
 from intake.ssh_keys import check_keys
+from matching.names import check_name
+from matching.uploads import Prefixes, same_beginnings
 from matching.wildcard import compile_pattern
 from models.connection import Rule
 from models.faults import MailgateError
@@ -24,7 +27,9 @@ from storage.ledger.applying import CredentialPlan, Plan
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-_NOT_BUILT = {"folder", "completion", "expect", "timezone", "grace", "remote"}
+_NOT_BUILT = {"expect", "timezone", "grace", "remote"}
+_OF_MAIL = ("address", "allowed_senders", "authenticity", "strict_attachments", "open_forwarded")
+_OF_FOLDERS = ("folder", "completion", "settle_seconds")
 
 
 class FileRefused(MailgateError):
@@ -70,9 +75,9 @@ class _Connection(_Table):
     account: Name
     data_type: str
     direction: Literal["inbound"] = "inbound"
-    method: Literal["email"] = "email"
+    method: Literal["email", "sftp", "ftp"] = "email"
     methodology: Literal["push"] = "push"
-    pattern: str
+    pattern: str = ""
     case_sensitive: bool = True
     credential: str = ""
     address: str = ""
@@ -88,6 +93,9 @@ class _Connection(_Table):
     contact: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
     encoding: str = ""
+    folder: str = ""
+    completion: Literal["settle", "rename", "marker"] = "settle"
+    settle_seconds: Annotated[float, Field(ge=0, le=86_400)] | None = None
 
     @field_validator("encoding")
     @classmethod
@@ -99,10 +107,14 @@ class _Connection(_Table):
     @field_validator("pattern")
     @classmethod
     def _pattern(cls, value: str) -> str:
-        if not value:
-            raise ValueError("an email connection needs a pattern, e.g. Conversions_202?_*.csv")
-        compile_pattern(value, True)
+        if value:
+            compile_pattern(value, True)
         return value
+
+    @field_validator("folder")
+    @classmethod
+    def _folder(cls, value: str) -> str:
+        return check_folder(value) if value else ""
 
     @field_validator("policy")
     @classmethod
@@ -127,6 +139,39 @@ class _Connection(_Table):
         if self.authenticity == "auth" and not self.credential:
             raise ValueError('authenticity = "auth" needs the credential that must log in')
         return self
+
+    @model_validator(mode="after")
+    def _method(self) -> "_Connection":
+        by_mail = self.method == "email"
+        strange = [key for key in (_OF_FOLDERS if by_mail else _OF_MAIL) if key in self.model_fields_set]
+        if strange:
+            raise ValueError(f'{", ".join(strange)}: this does not go with method = "{self.method}"')
+        if by_mail and not self.pattern:
+            raise ValueError("pattern: an email connection needs a pattern, e.g. Conversions_202?_*.csv")
+        if not by_mail and not self.credential:
+            raise ValueError("credential: a connection with a folder needs the credential that logs in")
+        if not by_mail and not self.folder:
+            check_folder(default_folder(self.name))
+        return self
+
+
+def default_folder(name: str) -> str:
+    """Give the folder of a connection that names none."""
+    return f"/{name}"
+
+
+def check_folder(value: str) -> str:
+    """Give a folder in its normal form, absolute and without a slash at the end; ValueError for what is none."""
+    value = unicodedata.normalize("NFC", value)
+    parts = value.strip("/").split("/")
+    if not value.startswith("/") or parts == [""]:
+        raise ValueError("folder is an absolute path below /, e.g. /upload/conversions")
+    for part in parts:
+        if (fault := check_name(part)) is not None or "\\" in part:
+            raise ValueError(f"folder: {fault.message if fault else 'a backslash is no part of a folder name'}")
+    if parts[0] == "samples" or parts[-1] in {"results", "dryrun"}:
+        raise ValueError("folder: /samples, results and dryrun are ours")
+    return "/" + "/".join(parts)
 
 
 class _File(_Table):
@@ -187,11 +232,55 @@ def plan_file(
             known_types = ", ".join(sorted(data_types))
             raise FileRefused(f"connection {connection.name!r}: data_type is one of {known_types}")
         _check_columns(connection, data_types)
-    rules = tuple(Rule(**{field.name: getattr(one, field.name) for field in fields(Rule)}) for one in file.connection)
+    rules = tuple(_rule(one) for one in file.connection)
     proposed = {rule.name: f"{_slug(rule.name)}-{random_letters(10)}" for rule in rules}
     accounts = tuple(one.name for one in file.account)
-    plan = Plan(accounts=accounts, credentials=tuple(credentials), rules=rules, proposed=proposed)
+    _check_logins(file)
+    plan = Plan(
+        accounts=accounts, credentials=tuple(credentials), rules=rules, proposed=proposed,
+        check_folder=lambda some: why_not_together(some, _prefixes(data_types)),
+    )  # fmt: skip
     return Provisioned(plan=plan, passwords=passwords, warnings=tuple(warnings))
+
+
+def why_not_together(rules: Sequence[Rule], prefixes: Prefixes) -> str | None:
+    """Say why connections cannot serve one credential: files that cannot be told apart, or folders in the way."""
+    for one, other in itertools.combinations(rules, 2):
+        names = f"connections {one.name!r} and {other.name!r}"
+        if one.folder == other.folder:
+            same = same_beginnings(one, other, prefixes)
+            if same is not None:
+                return (
+                    f"{names} share the folder {one.folder}, and the names of both begin with {same!r}: nothing tells "
+                    "their files apart"
+                )
+        shorter, longer = sorted((one.folder, other.folder), key=len)
+        if f"{longer}/".startswith((f"{shorter}/results/", f"{shorter}/dryrun/")):
+            return f"{names}: the folder {longer} lies where {shorter} has its own results and dry runs"
+    return None
+
+
+def _prefixes(data_types: Collection[str]) -> Prefixes:
+    if not isinstance(data_types, Mapping):
+        return {}
+    return {name: one.prefixes for name, one in data_types.items()}
+
+
+def _rule(one: _Connection) -> Rule:
+    values = {field.name: getattr(one, field.name) for field in fields(Rule)}
+    if one.method != "email" and not one.folder:
+        values["folder"] = default_folder(one.name)
+    return Rule(**values)
+
+
+def _check_logins(file: _File) -> None:
+    """Raise FileRefused where a credential in the file has no user name and a connection with a folder needs it."""
+    nameless = {one.name.casefold() for one in file.credential if not one.username}
+    for connection in file.connection:
+        if connection.method != "email" and connection.credential.casefold() in nameless:
+            raise FileRefused(
+                f"connection {connection.name!r}: its credential {connection.credential!r} needs a username to log in"
+            )
 
 
 def _check_columns(connection: _Connection, data_types: Collection[str]) -> None:

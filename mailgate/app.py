@@ -34,9 +34,13 @@ from storage.engine import database_url, make_engine, make_job_engine
 from storage.jobs import JobQueue
 from storage.ledger import Ledger
 from storage.migrate import is_current, migrate
+from transfer.folder import LedgerFolders
+from transfer.settler import Settler
+from transfer.sftp import SftpDoor
 
 log = get_logger("app")
-ROLES = ("smtp", "worker")
+ROLES = ("smtp", "sftp", "worker")
+FOLDER_ROLES = frozenset({"sftp", "ftp", "worker"})  #: one of them settles what stands in clients' folders
 _THREADS = 32
 _GRACE = 2.5  # seconds for imports that run when the service stops
 
@@ -81,7 +85,8 @@ def open_house(settings: Settings) -> Iterator[House]:
 
 def create_database(settings: Settings) -> None:
     """Create the folders of the data directory and the database, or bring it to the current schema."""
-    for folder in (settings.data_dir, settings.blob_dir, settings.spool_dir, settings.outbox_dir):
+    dirs = (settings.data_dir, settings.blob_dir, settings.spool_dir, settings.uploads_dir, settings.outbox_dir)
+    for folder in dirs:
         folder.mkdir(parents=True, exist_ok=True)
     settings.data_dir.chmod(0o700)
     url = database_url(settings.database_path)
@@ -126,21 +131,34 @@ class Service:
         self._post = Post(house.ledger, house.blobs, make_courier(settings), settings)
         ring = self._post.ring if "worker" in roles else lambda: None
         self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring)
+        self._settler: Settler | None = None
+        self.folders: LedgerFolders | None = None  #: for the file doors
+        if FOLDER_ROLES & set(roles):
+            folders = LedgerFolders(house.ledger, house.blobs, self._intake, settings, on_settling=self._ring_settler)
+            self._settler = Settler(house.ledger, self._intake, folders, settings, on_owed=ring)
+            self.folders = folders
         self._defender = Defender(house.ledger, settings.limits)
         logins = Logins(house.ledger, self._defender, settings.limits)
-        self._door = SmtpDoor(settings, logins, self._intake) if "smtp" in roles else None
+        self._doors: list[SmtpDoor | SftpDoor] = []
+        if "smtp" in roles:
+            self._doors.append(SmtpDoor(settings, logins, self._intake))
+        if "sftp" in roles and self.folders is not None:
+            self._doors.append(SftpDoor(settings, logins, self.folders))
         self._pool: ParsePool | None = None
         self._importer: Importer | None = None
         self._jobs: JobEngine | None = None
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> list[tuple[str, str, int]]:
-        """Start every role; gives the open doors, which take mail from now on."""
+        """Start every role; gives the open doors, which take mails and files from now on."""
         if "worker" in self._roles:
             await self._start_worker()
         await self._defender.load()
         self._watch(self._defender.run())
-        return await self._door.open() if self._door is not None else []
+        if self.folders is not None and self._settler is not None:
+            await self.folders.open()
+            self._watch(self._settler.run())
+        return [opened for door in self._doors for opened in await door.open()]
 
     async def wait(self) -> None:
         """Return when a task of the service has failed; it never ends well by itself."""
@@ -148,8 +166,7 @@ class Service:
 
     async def stop(self) -> None:
         """Close the doors, let what runs finish for a while, and leave the rest to the next start."""
-        if self._door is not None:
-            await self._door.close()
+        await asyncio.gather(*(door.close() for door in self._doors))
         await self._intake.drain()
         if self._importer is not None:
             await self._importer.stop(_GRACE)
@@ -162,6 +179,10 @@ class Service:
             await self._defender.keep()
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
+
+    def _ring_settler(self) -> None:
+        if self._settler is not None:
+            self._settler.ring()
 
     async def _start_worker(self) -> None:
         house, limits = self._house, self._house.settings.limits

@@ -126,6 +126,12 @@ class Limits(_Section):
     message_parts: Positive = 200
     message_depth: Positive = 20
 
+    uploads_at_once: Positive = 200  #: of one credential, at file doors
+    upload_bytes_held: Positive = 10_000_000_000  #: of one credential, under way or waiting to be judged
+    names_per_folder: Positive = 10_000
+    incomplete_kept: Duration = timedelta(hours=24)  #: for resuming a cut upload, and for renaming a held one
+    accepted_visible: Duration = timedelta(seconds=60)  #: at least so long after it was accepted
+
     ignored_quota_bytes: Positive = 1_000_000_000  #: per connection, of files that were not taken
     minimum_free_bytes: Positive = 300_000_000  #: below it deliveries are refused for now
 
@@ -154,6 +160,7 @@ class Settings(BaseSettings):
     domain: str = "intake.localhost"
     database_url: Literal[""] = ""  # Postgres is not built yet
     blob_url: Literal[""] = ""  # S3 is not built yet
+    settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5.0  #: that a file in a folder must stay untouched
     operators: tuple[str, ...] = ()
     support_contact: str = ""
     smtp: Smtp = Smtp()
@@ -179,6 +186,11 @@ class Settings(BaseSettings):
     def spool_dir(self) -> Path:
         """Name the folder of mails on their way in and of files a worker is writing."""
         return self.data_dir / "spool"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Name the folder of uploads at file doors that are under way or not judged yet."""
+        return self.data_dir / "uploads"
 
     @property
     def outbox_dir(self) -> Path:
@@ -274,7 +286,7 @@ def _with_secret(relay: Relay, base: Path) -> Relay:
     return relay.model_copy(update=updates)
 
 
-_NOT_BUILT = {"ftp", "web", "metrics", "s3", "pull", "settle_seconds", "database_url", "blob_url"}
+_NOT_BUILT = {"ftp", "web", "metrics", "s3", "pull", "database_url", "blob_url"}
 
 
 def _sentences(error: ValidationError) -> str:

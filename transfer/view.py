@@ -86,7 +86,9 @@ class NotNow(TemporaryError):
 class Reader(Protocol):
     """A file open for reading."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Give its bytes; those of an upload under way grow."""
 
     async def read(self, offset: int, size: int) -> bytes:
         """Give up to so many bytes; none at or behind the end."""
@@ -98,10 +100,16 @@ class Reader(Protocol):
 class Writer(Protocol):
     """An upload under way."""
 
-    size: int  #: bytes from the start to the furthest that was written
+    @property
+    def size(self) -> int:
+        """Give the bytes from the start to the furthest that was written."""
 
     async def write(self, offset: int, data: bytes) -> None:
-        """Take bytes; raises TooLarge, NotNow, or NotAllowed for a hole behind the end."""
+        """Take bytes, in any order (some clients send blocks out of order); raises TooLarge, NotNow.
+
+        Where the upload was begun with APPEND they go behind the end, whatever the offset. Raises NotAllowed where too
+        many holes are open.
+        """
 
     async def read(self, offset: int, size: int) -> bytes:
         """Give back bytes written before (open for reading and writing)."""
@@ -110,7 +118,11 @@ class Writer(Protocol):
         """Cut or, filled with zeros within the limit, lengthen what was written (FSETSTAT with a size)."""
 
     async def close(self) -> Stored:
-        """Finish what the client closed cleanly; returns after bytes and row are durable, raises NotNow if not."""
+        """Finish what the client closed cleanly; returns after bytes and row are durable, raises NotNow if not.
+
+        Raises NotAllowed where bytes in between never came (the upload is incomplete then), where the file was removed
+        or is written to by another session, and TooLarge again where it was too large.
+        """
 
     async def break_off(self) -> None:
         """Finish where session or data connection ended before the client closed it; it is kept as incomplete."""

@@ -1,4 +1,4 @@
-"""``mailgate connection``: apply, list, show, pause, resume, delete."""
+"""``mailgate connection``: apply, list, show, files, pause, resume, delete."""
 
 import sys
 from datetime import timedelta
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mailgate.cli.folders import commands, door_fields, host_keys, print_files
 from mailgate.cli.state import (
     EXIT_MISSING,
     EXIT_REFUSED,
@@ -50,14 +51,7 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
         revoked = rooms.ledger.read_now(revoked_among, read_names(text))
         usernames = {one.name.casefold(): one.username for one in provisioned.plan.credentials}
         passwords = {name.casefold(): password for name, password in provisioned.passwords.items()}
-        printed = []
-        for rule in rules:
-            entry: dict[str, Any] = {"connection": rule.name, "address": f"{rule.address}@{rooms.settings.domain}"}
-            if username := usernames.get(rule.credential.casefold()):
-                entry["username"] = username
-            if password := passwords.get(rule.credential.casefold()):
-                entry["password"] = password
-            printed.append(entry)
+        printed = [_provisioned(rule, rooms.settings, usernames, passwords) for rule in rules]
     for warning in provisioned.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for name in revoked:
@@ -78,6 +72,21 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
         say("Passwords are shown this once; only their hash is kept.")
 
 
+def _provisioned(
+    rule: Any, settings: Any, usernames: dict[str, str | None], passwords: dict[str, str]
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {"connection": rule.name}
+    if rule.takes_files:
+        entry |= door_fields(settings, rule, host_keys)
+    else:
+        entry["address"] = f"{rule.address}@{settings.domain}"
+    if username := usernames.get(rule.credential.casefold()):
+        entry["username"] = username
+    if password := passwords.get(rule.credential.casefold()):
+        entry["password"] = password
+    return entry
+
+
 @app.command("list")
 def list_() -> None:
     """List every connection with its address, state and health."""
@@ -91,7 +100,11 @@ def list_() -> None:
         print("There are no connections yet: `mailgate connection apply FILE` creates them.")
     else:
         header = ("connection", "account", "data_type", "pattern", "address", "state", "health")
-        print_table(header, [[row[key] for key in header] for row in rows])
+        shown = [{**row, "address": row["folder"] or row["address"]} for row in rows]
+        print_table(
+            ("connection", "account", "data_type", "pattern", "address or folder", "state", "health"),
+            [[row[key] for key in header] for row in shown],
+        )
 
 
 @app.command()
@@ -103,18 +116,35 @@ def show(name: Name) -> None:
         rows = [row for row in rooms.ledger.read_now(list_all) if row.ref.rule.name.casefold() == name.casefold()]
         if not rows:
             raise Stop(EXIT_MISSING, f"there is no connection {name!r}")
-        shown = _object(rows[0], rooms.settings.domain)
+        shown, rule = _object(rows[0], rooms.settings.domain), rows[0].ref.rule
         host, port = rooms.settings.smtp.host, rooms.settings.smtp.port
+        example, pasted = "", []
+        if rule.takes_files:
+            example = _example_of(rule, rooms.settings)
+            shown |= door_fields(rooms.settings, rule, host_keys)
+            pasted = commands(rooms.settings, rule, rows[0].username or "", host_keys, example)
+            shown["commands"] = dict(pasted)
     if state.json:
         print_json(shown)
         return
+    shown.pop("commands", None)
     print_fields(
         [(key, ", ".join(value) if isinstance(value, tuple | list) else value) for key, value in shown.items()]
     )
+    if rule.takes_files:
+        for program, command in pasted:
+            print(f"\n{program}:\n  {command}")
+        return
     print(
         f"\nTo send a file by hand:\n  swaks --server {host}:{port} --to {shown['address']} "
         f"--attach-type text/csv --attach @{_example(shown['pattern'])}"
     )
+
+
+@app.command()
+def files(name: Name) -> None:
+    """List what stands in a connection's folder, in which state it is, and why something is held."""
+    print_files(name)
 
 
 @app.command()
@@ -174,12 +204,22 @@ def _object(row: Any, domain: str) -> dict[str, Any]:
     shown: dict[str, Any] = {"connection": rule.name, "state": str(row.ref.state), "health": row.health}
     for key, value in rule.to_json().items():
         if key != "name":
-            shown[key] = f"{value}@{domain}" if key == "address" else value
+            shown[key] = f"{value}@{domain}" if key == "address" and value else value
     shown["return_address"] = row.return_address
     shown["username"] = row.username
     shown["version"] = row.ref.version
     shown["created_at"] = row.created_at.isoformat(timespec="seconds").replace("+00:00", "Z")
     return shown
+
+
+def _example_of(rule: Any, settings: Any) -> str:
+    """Give a file name that a connection with a folder takes."""
+    from storage.descriptors import FOLDER, load_data_types
+
+    if rule.pattern:
+        return _example(rule.pattern)
+    known = load_data_types(settings.data_dir / FOLDER).get(rule.data_type)
+    return f"{known.prefixes[0] if known and known.prefixes else ''}example.csv"
 
 
 def _example(pattern: str) -> str:

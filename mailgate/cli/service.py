@@ -68,7 +68,7 @@ def init(
 
 
 def serve(
-    roles: Annotated[str, typer.Option(help="Comma-separated: smtp, worker. Default: all.")] = "smtp,worker",
+    roles: Annotated[str, typer.Option(help="Comma-separated: smtp, sftp, worker. Default: all.")] = "smtp,sftp,worker",
 ) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT."""
     import asyncio

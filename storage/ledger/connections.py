@@ -106,6 +106,13 @@ def set_state(session: Session, name: str, state: ConnectionState, now: datetime
     return True
 
 
+def former_connection(session: Session, trace_id: str) -> tuple[int, int, Rule]:
+    """Give id, version and rule of the connection that a delivery names, also a deleted one."""
+    delivery = session.get_one(Delivery, trace_id)
+    rule = rule_of_version(session, delivery.connection_id, delivery.version)
+    return delivery.connection_id, delivery.version, rule
+
+
 def rule_of_version(session: Session, connection_id: int, number: int) -> Rule:
     """Give the rule a connection had in one of its versions."""
     version = session.get_one(ConnectionVersion, (connection_id, number))

@@ -22,7 +22,7 @@ REFUSED = [
     ("[limits]\nmax_rows = 0", "limits.max_rows:"),
     ("domain = 'not a host'", "domain must be a host name"),
     ("[sftp]\nport = 2222", "sftp: this part of mailgate is not built yet"),
-    ("settle_seconds = 5", "settle_seconds: this part of mailgate is not built yet"),
+    ("settle_seconds = -1", "settle_seconds: Input should be greater than or equal to 0"),
     ("database_url = 'postgresql://x'", "database_url: this part of mailgate is not built yet"),
     ("[relay]\nhost = 'h'\npassword = 'a'\npassword_file = 'b'", "keep one"),
     ("[relay]\npassword_file = 'missing'", "relay.password_file cannot be read"),

@@ -24,6 +24,7 @@ CONNECTION = (
     'pattern = "Conversions_*.csv"\ncredential = "acme-batch"\n'
 )
 WHOLE = ACCOUNT + CREDENTIAL + CONNECTION
+FOLDER = ACCOUNT + CREDENTIAL + 'username = "acme"\n' + CONNECTION + 'method = "sftp"\n'
 
 
 def planned(text: str, known: dict[str, str | None] | None = None) -> Any:
@@ -43,7 +44,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a word instead of a table": ('connection = "x"\n', "connection: "),
     "words instead of tables": ('connection = ["x"]\n', "connection number 1: "),
     "no name": (ACCOUNT + "[[connection]]\naccount = 'acme'\n", "connection number 1: name: Field required"),
-    "no pattern": (without("pattern"), "pattern: Field required"),
+    "no pattern": (without("pattern"), "an email connection needs a pattern"),
     "an empty pattern": (WHOLE.replace("Conversions_*.csv", ""), "an email connection needs a pattern"),
     "a pattern beyond all measure": (WHOLE.replace("Conversions_*", "x" * 300), "a pattern may have 255 characters"),
     "a name too long": (WHOLE.replace('"acme-conversions"', f'"{"x" * 101}"'), "a name is 1 to 100 printable"),
@@ -57,14 +58,29 @@ REFUSED: dict[str, tuple[str, str]] = {
         WHOLE.replace('data_type = "conversions"', 'data_type = "cash"'), "data_type is one of action-modifications, ",
     ),
     "an outbound connection": (WHOLE + 'direction = "outbound"\n', "direction: it can be 'inbound' so far"),
-    "another method": (WHOLE + 'method = "sftp"\n', "method: it can be 'email' so far"),
+    "another method": (WHOLE + 'method = "fax"\n', "method: it can be 'email', 'sftp' or 'ftp' so far"),
+    "a folder by mail": (WHOLE + 'folder = "/upload"\n', 'folder: this does not go with method = "email"'),
+    "completion by mail": (WHOLE + 'completion = "rename"\n', 'completion: this does not go with method = "email"'),
+    "an address in a folder": (FOLDER + 'address = "a"\n', 'address: this does not go with method = "sftp"'),
+    "a folder of nobody": (FOLDER.replace('credential = "acme-batch"\n', ""), "needs the credential that logs in"),
+    "a folder without a login": (FOLDER.replace('username = "acme"\n', ""), "needs a username to log in"),
+    "a relative folder": (FOLDER + 'folder = "upload"\n', "folder is an absolute path below /"),
+    "the root as a folder": (FOLDER + 'folder = "/"\n', "folder is an absolute path below /"),
+    "a folder that climbs": (FOLDER + 'folder = "/a/../b"\n', 'folder: The file name ".." cannot be used'),
+    "a folder with an empty part": (FOLDER + 'folder = "/a//b"\n', "folder: The file name"),
+    "our folder": (FOLDER + 'folder = "/samples"\n', "/samples, results and dryrun are ours"),
+    "a folder of results": (FOLDER + 'folder = "/a/results"\n', "/samples, results and dryrun are ours"),
+    "a name that is no folder": (
+        FOLDER.replace('"acme-conversions"', '"../x"'), 'folder: The file name ".." cannot be used',
+    ),
+    "an unknown completion": (FOLDER + 'completion = "soon"\n', "completion: it can be 'settle', 'rename' or 'marker'"),
+    "settling backwards": (FOLDER + "settle_seconds = -1\n", "settle_seconds: Input should be greater than"),
     "another methodology": (WHOLE + 'methodology = "pull"\n', "methodology: it can be 'push' so far"),
     "a proof that is not built": (WHOLE + 'authenticity = "dmarc"\n', "authenticity: it can be 'off' or 'auth' so far"),
     "a word that is none": (WHOLE + 'duplicates = "maybe"\n', "duplicates: it can be 'reject', 'warn' or 'accept'"),
     **{
         f"{key}, not built yet": (WHOLE + f"{key} = {value}\n", f"{key}: this part of mailgate is not built yet")
         for key, value in {
-            "folder": '"/upload"', "completion": '"settle"',
             "expect": '"0 6 * * *"', "timezone": '"UTC"', "grace": '"30m"', "remote": "{}",
         }.items()
     },
@@ -97,7 +113,7 @@ def test_a_file_is_refused_with_a_sentence(name: str) -> None:
 
 def test_every_fault_has_its_sentence() -> None:
     with pytest.raises(FileRefused) as caught:
-        planned(WHOLE + 'patern = "x"\nfolder = "/x"\nduplicates = "maybe"\n')
+        planned(WHOLE + 'patern = "x"\nexpect = "0 6"\nduplicates = "maybe"\n')
     assert len(str(caught.value).splitlines()) == 3
 
 

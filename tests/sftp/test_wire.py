@@ -18,8 +18,8 @@ import pytest
 from asyncssh.packet import String, UInt32, UInt64
 
 from tests.house import eventually
-from tests.transfer.double import TREE, DoubleFolders
-from tests.transfer.support import INBOX, PASSWORD, USER, Door, keys_once, open_door
+from tests.sftp.double import TREE
+from tests.sftp.support import INBOX, PASSWORD, USER, Door, keys_once, open_door
 
 CORPORA = Path(__file__).parents[3] / "shared" / "corpora" / "names"
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.house import wait_until
 from tests.proofs.needs import need
-from tests.transfer.support import INBOX, PASSWORD, USER, Door, keys_once
+from tests.sftp.support import INBOX, PASSWORD, USER, Door, keys_once
 
 DATA = os.urandom(1_000_000)
 

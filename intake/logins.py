@@ -18,7 +18,8 @@ from mailgate.settings import Limits
 from storage.ledger import Ledger
 from storage.ledger.credentials import Secrets, secrets_by_name, secrets_of
 
-_hasher = PasswordHasher()
+#: argon2id at the strength that OWASP names for 19 MiB: memory counts, since several passwords may come at once.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _NOBODY = _hasher.hash("no user has this password")
 
 

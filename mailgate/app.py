@@ -11,23 +11,15 @@ import signal
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from imports.courier import Courier
-from imports.engine import JobEngine
-from imports.housekeeping import Housekeeper
-from imports.perform import Importer
-from imports.post import Post
-from imports.workers import ParsePool
 from intake.accept import Intake
 from intake.defender import Defender
 from intake.logins import Logins
-from mailgate.courier import OutboxCourier, RelayCourier
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
-from mailgate.smtp import SmtpDoor
 from models.faults import MailgateError, TemporaryError
 from storage.blobs import DiskBlobs
 from storage.engine import database_url, make_engine, make_job_engine
@@ -36,12 +28,20 @@ from storage.ledger import Ledger
 from storage.migrate import is_current, migrate
 from transfer.folder import LedgerFolders
 from transfer.settler import Settler
-from transfer.sftp import SftpDoor
+
+if TYPE_CHECKING:  # a process loads only the rooms of its roles: a door alone stays small
+    from imports.courier import Courier
+    from imports.engine import JobEngine
+    from imports.perform import Importer
+    from imports.post import Post
+    from imports.workers import ParsePool
+    from mailgate.smtp import SmtpDoor
+    from transfer.sftp import SftpDoor
 
 log = get_logger("app")
 ROLES = ("smtp", "sftp", "worker")
 FOLDER_ROLES = frozenset({"sftp", "ftp", "worker"})  #: one of them settles what stands in clients' folders
-_THREADS = 32
+_THREADS = 16
 _GRACE = 2.5  # seconds for imports that run when the service stops
 
 
@@ -115,9 +115,17 @@ def _lock(lock: IO[str], name: str) -> None:
     lock.flush()
 
 
-def make_courier(settings: Settings) -> Courier:
+def make_courier(settings: Settings) -> "Courier":
     """Choose who takes our replies: the relay, or the outbox folder without one."""
+    from mailgate.courier import OutboxCourier, RelayCourier
+
     return RelayCourier(settings) if settings.relay.host else OutboxCourier(settings.outbox_dir)
+
+
+def _make_post(house: House) -> "Post":
+    from imports.post import Post
+
+    return Post(house.ledger, house.blobs, make_courier(house.settings), house.settings)
 
 
 class Service:
@@ -128,8 +136,8 @@ class Service:
         self._roles = roles
         settings = house.settings
         self._tasks: list[asyncio.Task[None]] = []
-        self._post = Post(house.ledger, house.blobs, make_courier(settings), settings)
-        ring = self._post.ring if "worker" in roles else lambda: None
+        self._post = _make_post(house) if "worker" in roles else None
+        ring = self._post.ring if self._post is not None else lambda: None
         self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring)
         self._settler: Settler | None = None
         self.folders: LedgerFolders | None = None  #: for the file doors
@@ -139,11 +147,7 @@ class Service:
             self.folders = folders
         self._defender = Defender(house.ledger, settings.limits)
         logins = Logins(house.ledger, self._defender, settings.limits)
-        self._doors: list[SmtpDoor | SftpDoor] = []
-        if "smtp" in roles:
-            self._doors.append(SmtpDoor(settings, logins, self._intake))
-        if "sftp" in roles and self.folders is not None:
-            self._doors.append(SftpDoor(settings, logins, self.folders))
+        self._doors = list(self._make_doors(logins))
         self._pool: ParsePool | None = None
         self._importer: Importer | None = None
         self._jobs: JobEngine | None = None
@@ -180,11 +184,27 @@ class Service:
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
 
+    def _make_doors(self, logins: Logins) -> "Iterator[SmtpDoor | SftpDoor]":
+        if "smtp" in self._roles:
+            from mailgate.smtp import SmtpDoor
+
+            yield SmtpDoor(self._house.settings, logins, self._intake)
+        if "sftp" in self._roles and self.folders is not None:
+            from transfer.sftp import SftpDoor
+
+            yield SftpDoor(self._house.settings, logins, self.folders)
+
     def _ring_settler(self) -> None:
         if self._settler is not None:
             self._settler.ring()
 
     async def _start_worker(self) -> None:
+        from imports.engine import JobEngine
+        from imports.housekeeping import Housekeeper
+        from imports.perform import Importer
+        from imports.workers import ParsePool
+
+        assert self._post is not None
         house, limits = self._house, self._house.settings.limits
         self._pool = await asyncio.to_thread(
             lambda: ParsePool(

@@ -18,8 +18,11 @@ from mailgate.settings import Settings
 from mailgate.tls import certificate_ends
 from storage.blobs import DiskBlobs
 from storage.engine import database_url, make_engine
+from storage.ledger import Ledger
 from storage.ledger.connections import list_all
+from storage.ledger.defence import list_bans
 from storage.ledger.history import open_alarms
+from transfer.sftp_keys import HostKeyFault, host_key_fingerprints
 
 _SOON = timedelta(days=21)
 
@@ -42,19 +45,23 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
-    wanted = [("smtp.port", settings.smtp.port), ("smtp.tls_port", settings.smtp.tls_port)]
+    wanted = [
+        ("smtp.port", settings.smtp.host, settings.smtp.port),
+        ("smtp.tls_port", settings.smtp.host, settings.smtp.tls_port),
+        ("sftp.port", settings.sftp.host, settings.sftp.port),
+    ]
     running = _is_served(settings)
-    for name, port in wanted:
+    for name, host, port in wanted:
         if not port or running:
             continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.smtp.host, port))
+                probe.bind((host, port))
             except OSError as error:
                 yield Finding(
                     subject="port",
-                    finding=f"{name} {settings.smtp.host}:{port} cannot be opened: {error.strerror}",
+                    finding=f"{name} {host}:{port} cannot be opened: {error.strerror}",
                     fix=f"end what listens there, or set another {name}",
                 )
 
@@ -89,6 +96,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 yield Finding(
                     subject=f"alarm {alarm.kind}", finding=alarm.message, fix=_ALARM_FIXES.get(alarm.kind, "")
                 )
+            yield from _bans(house.ledger)
             for row in house.ledger.read_now(list_all):
                 rule = row.ref.rule
                 if not rule.allowed_senders and rule.authenticity == "off" and _easy_to_guess(rule.address):
@@ -113,6 +121,16 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 subject="database", finding="the database file is damaged", fix="stop the service, restore a backup"
             )
     engine.dispose()
+
+
+def _bans(ledger: Ledger) -> Iterator[Finding]:
+    bans = ledger.read_now(list_bans, datetime.now(UTC))
+    if bans:
+        some = ", ".join(ban.address for ban in bans[:5]) + (", …" if len(bans) > 5 else "")
+        yield Finding(
+            subject="bans", finding=f"no password is taken from {len(bans)} addresses now: {some}",
+            fix="see `mailgate ban list`; `mailgate ban lift ADDRESS` where one is a client's",
+        )  # fmt: skip
 
 
 def _blob_store(settings: Settings) -> Iterator[Finding]:
@@ -145,6 +163,24 @@ def _certificate(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             subject="certificate", finding=f"the TLS certificate ends on {ends:%Y-%m-%d}", fix="renew it and restart"
         )
+
+
+def _host_keys(settings: Settings) -> Iterator[Finding]:
+    paths = settings.host_key_paths
+    for path in paths:
+        if not path.exists():
+            yield Finding(
+                subject="host key", finding=f"{path} is missing",
+                fix="start the service once, which makes it, or restore the old one: clients know it",
+            )  # fmt: skip
+        elif path.stat().st_mode & 0o077:
+            yield Finding(
+                subject="host key", finding=f"{path} can be read by others on this machine", fix=f"chmod 600 {path}"
+            )
+    try:
+        host_key_fingerprints(paths)
+    except HostKeyFault as error:
+        yield Finding(subject="host key", finding=str(error), fix="set [sftp] host_keys to keys in OpenSSH's form")
 
 
 def _clock(settings: Settings) -> Iterator[Finding]:
@@ -198,11 +234,12 @@ def _is_served(settings: Settings) -> bool:
 
 
 _ALARM_FIXES = {
+    "ADDRESS_BANNED": "ask the client what changed on its side, then `mailgate ban lift ADDRESS`",
     "IMPORT_PARKED": "look at `mailgate upload show ID`, mend the cause, then `mailgate upload replay ID`",
     "RESULT_LATE": "see whether the worker role runs, and whether a long import is before it",
     "ANSWER_UNDELIVERABLE": "mend return_address or the relay, then `mailgate upload resend ID`",
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _disk, _database, _blob_store, _certificate, _clock, _ports, _risky_settings,
+    _disk, _database, _blob_store, _certificate, _host_keys, _clock, _ports, _risky_settings,
 )  # fmt: skip

@@ -119,7 +119,7 @@ class Limits(_Section):
     login_ban_longest: Duration = timedelta(days=1)
     login_known_for: Duration = timedelta(days=90)  #: how long an address is remembered as a user's own
     login_connections_per_second: Positive = 20  #: that have not logged in, from one address
-    login_checks: Positive = 2  #: passwords hashed at once; each takes 64 MiB
+    login_checks: Positive = 2  #: passwords hashed at once; each takes 19 MiB
 
     message_header_bytes: Positive = 256 * 1024
     message_field_bytes: Positive = 32 * 1024

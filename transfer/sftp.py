@@ -22,7 +22,6 @@ log = get_logger("sftp")
 _BACKLOG = 512
 _GRACE = 4.0  # seconds for uploads under way, of the ten that a stop may take
 _KEEPALIVE = 30
-_WINDOW = 1024 * 1024
 _PACKET = 64 * 1024
 
 #: Key exchanges, best first. Left out: SHA-1, group exchange, GSS, and groups so large that a stranger's handshake
@@ -98,8 +97,8 @@ class SftpDoor:
             kex_algs=_present(KEX), encryption_algs=list(CIPHERS), mac_algs=list(MACS), compression_algs=None,
             signature_algs=list(SIGNATURES), gss_host=None, gss_kex=False, gss_auth=False, host_based_auth=False,
             kbdint_auth=False, public_key_auth=True, password_auth=True, allow_pty=False, agent_forwarding=False,
-            x11_forwarding=False, allow_scp=False, line_editor=False, encoding=None, window=_WINDOW,
-            max_pktsize=_PACKET, login_timeout=self._settings.limits.sftp_login_time.total_seconds(),
+            x11_forwarding=False, allow_scp=False, line_editor=False, encoding=None, max_pktsize=_PACKET,
+            login_timeout=self._settings.limits.sftp_login_time.total_seconds(),
             keepalive_interval=_KEEPALIVE, tcp_keepalive=True,
         )  # fmt: skip
         for algorithm in [name for name in options.server_host_keys if name.decode() not in SIGNATURES]:

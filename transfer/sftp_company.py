@@ -18,6 +18,8 @@ from models.faults import TemporaryError
 from transfer.view import Folders
 
 log = get_logger("sftp")
+_ON_THEIR_WAY = 8 * 1024 * 1024  # bytes that all sessions together may have on their way to us
+_NARROWEST, _WIDEST = 128 * 1024, 2 * 1024 * 1024  # bytes of one session's window; the widest is OpenSSH's own
 _LOOK = 1.0  # seconds between two looks at who must leave: a revocation is obeyed within two
 
 
@@ -89,6 +91,10 @@ class Company:
             self._admitted[visitor.login.credential] -= 1
             if not self._admitted[visitor.login.credential]:
                 del self._admitted[visitor.login.credential]
+
+    def window(self) -> int:
+        """Give the bytes that one session may have on their way to us: its share, between sensible bounds."""
+        return max(_NARROWEST, min(_WIDEST, _ON_THEIR_WAY // (len(self.serving) + 1)))
 
     def free_bytes(self) -> int:
         """Tell how much room there is for uploads."""

@@ -141,17 +141,23 @@ class Guest(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(
                 OPEN_RESOURCE_SHORTAGE, f"at most {self.company.limits.sftp_channels} sessions in one connection"
             )
-        return Channel(self._connection), Session(self)
+        return Channel(self._connection, self.company), Session(self)
 
 
 class Channel(asyncssh.SSHServerChannel[bytes]):
     """A channel without terminal and environment."""
 
-    def __init__(self, connection: Any) -> None:
-        window, packet = connection._window, connection._max_pktsize
+    def __init__(self, connection: Any, company: Company) -> None:
+        self._company = company
+        window, packet = company.window(), connection._max_pktsize
         connection._update_recv_pktlen(packet)
         super().__init__(connection, connection._loop, False, False, False, 0, 1024, None, "strict", window, packet)
         self.set_write_buffer_limits(high=_UNREAD)
+
+    def _deliver_data(self, data: bytes, datatype: Any) -> None:
+        """Let the client send as much as its share of our memory is now: much when it is alone, less among many."""
+        self._init_recv_window = self._company.window()
+        super()._deliver_data(data, datatype)
 
     def _process_env_request(self, packet: SSHPacket) -> bool:
         """Refuse: nothing here reads an environment, and keeping one costs memory."""
@@ -214,7 +220,7 @@ class Session(SSHServerStreamSession[bytes]):
         )
         handler = Handler(
             files, SSHReader(self, channel), SSHWriter(self, channel), handles=company.limits.sftp_handles,
-            busy=self._heard, flow=connection.flow,
+            at_once=company.window() // 4, busy=self._heard, flow=connection.flow,
         )  # fmt: skip
         try:
             await handler.run()

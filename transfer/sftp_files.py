@@ -32,7 +32,6 @@ class Opened:
     path: str
     reader: Reader | None = None
     writer: Writer | None = None
-    appends: bool = False
     fault: Exception | None = None  #: the first write that failed: such an upload is never taken as whole
 
 
@@ -87,7 +86,7 @@ class Files(asyncssh.SFTPServer):
         if not pflags & FXF_CREAT:
             await self.visit.stat(name)  # raises NoSuchName
         writer = await self.visit.write(name, _begin(pflags))
-        opened = Opened(path=name, writer=writer, appends=bool(pflags & FXF_APPEND))
+        opened = Opened(path=name, writer=writer)
         self.writing.add(opened)
         return opened
 
@@ -129,7 +128,7 @@ class Files(asyncssh.SFTPServer):
         if opened.fault is not None:
             raise status(opened.fault)
         try:
-            await opened.writer.write(opened.writer.size if opened.appends else offset, data)
+            await opened.writer.write(offset, data)
         except Exception as error:
             opened.fault = error
             raise

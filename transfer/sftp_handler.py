@@ -31,12 +31,13 @@ class Handler(SFTPServerHandler):
     ]  # fmt: skip
 
     def __init__(
-        self, files: Files, reader: Any, writer: Any, *, handles: int, busy: Callable[[], None],
+        self, files: Files, reader: Any, writer: Any, *, handles: int, at_once: int, busy: Callable[[], None],
         flow: Callable[[], Awaitable[None]],
     ) -> None:  # fmt: skip
         super().__init__(files, reader, writer, MIN_SFTP_VERSION)
         self._files = files
         self._most_handles = handles
+        self._at_once = min(at_once, MOST_AT_ONCE)
         self._busy = busy
         self._flow = flow
 
@@ -93,7 +94,7 @@ class Handler(SFTPServerHandler):
 
     async def _process_limits(self, packet: SSHPacket) -> SFTPLimits:
         packet.check_end()
-        return SFTPLimits(_PACKET, MOST_AT_ONCE, MOST_AT_ONCE, self._most_handles)
+        return SFTPLimits(_PACKET, MOST_AT_ONCE, self._at_once, self._most_handles)
 
     def _check_handles(self) -> None:
         if len(self._file_handles) + len(self._dir_handles) >= self._most_handles:

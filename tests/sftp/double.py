@@ -85,7 +85,7 @@ class DoubleVisit:
             raise NameTaken("the name is taken")
         kept = begin in (Begin.RESUME, Begin.APPEND) and path in self.files
         self.files[path] = self.files[path] if kept else bytearray()
-        return DoubleWriter(self, path, self.files[path])
+        return DoubleWriter(self, path, self.files[path], appends=begin is Begin.APPEND)
 
     async def rename(self, old: str, new: str, *, replace: bool) -> Stored | None:
         self.folders.check("rename")
@@ -143,8 +143,8 @@ class DoubleReader:
 
 
 class DoubleWriter:
-    def __init__(self, visit: DoubleVisit, path: str, data: bytearray) -> None:
-        self.visit, self.path, self.data = visit, path, data
+    def __init__(self, visit: DoubleVisit, path: str, data: bytearray, *, appends: bool) -> None:
+        self.visit, self.path, self.data, self.appends = visit, path, data, appends
         self.done = False
 
     @property
@@ -153,6 +153,7 @@ class DoubleWriter:
 
     async def write(self, offset: int, data: bytes) -> None:
         self.visit.folders.check("write")
+        offset = len(self.data) if self.appends else offset
         if offset > len(self.data):
             raise NotAllowed("a hole behind the end")
         if offset + len(data) > self.visit.folders.most:

@@ -63,9 +63,9 @@ def status(error: Exception) -> asyncssh.SFTPError:
     text = reason(error)
     match error:
         case NoSuchName():
-            return asyncssh.SFTPNoSuchFile(text)
+            return asyncssh.SFTPNoSuchFile(f"No such file: {text}")  # scripts look for these words
         case NotAllowed():
-            return asyncssh.SFTPPermissionDenied(text)
+            return asyncssh.SFTPPermissionDenied(f"Permission denied: {text}")
         case _:
             return asyncssh.SFTPFailure(text)
 

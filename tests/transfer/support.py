@@ -50,7 +50,16 @@ class House:
     def share(self, credential: str, rules: list[dict[str, Any]], account: str = "acme") -> None:
         """Create connections that share one credential."""
         made = tuple(
-            Rule(**{"account": account, "data_type": "conversions", "method": "sftp", "credential": credential, **rule})
+            Rule(
+                **{
+                    "account": account,
+                    "data_type": "conversions",
+                    "method": "sftp",
+                    "credential": credential,
+                    "duplicates": "accept",
+                    **rule,
+                }
+            )
             for rule in rules
         )
         plan = Plan(

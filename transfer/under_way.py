@@ -13,7 +13,7 @@ from pathlib import Path
 from models.codes import Code
 from transfer.view import NotAllowed, NotNow, TooLarge
 
-_BLOCK = 256 * 1024  #: gathered before a thread writes them
+_BLOCK = 128 * 1024  #: gathered before a thread writes them
 _GAPS = 1000  #: holes that are open at once, while blocks come out of order
 _VECTOR = 512  #: pieces in one call
 _LOOK = 8 * 1024 * 1024  #: bytes between two looks at the disk

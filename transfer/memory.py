@@ -71,6 +71,7 @@ class MemoryFolders:
         self.files: dict[tuple[str, str], Folder] = {}
         self.answers: dict[tuple[str, str], dict[str, bytes]] = {}
         self.samples: dict[str, bytes] = {}
+        self.fates: dict[str, str] = {}  #: what was judged, by trace id, seen or not
         self._numbers = itertools.count(1)
 
     async def enter(self, credential: str, *, door: str, peer: str) -> "MemoryVisit":
@@ -94,6 +95,7 @@ class MemoryFolders:
                     file.status = _S.UPLOAD_FAILED if fault else _S.IMPORT_JOB_CREATED
                     file.code, file.reason = (fault.code, fault.message) if fault else (None, "")
                     file.judged_at, file.due_at, count = now, None, count + 1
+                    self.fates[file.trace_id] = str(file.status)
                     self.receipt(credential, path, file)
         return count
 
@@ -331,6 +333,7 @@ class MemoryVisit:
         return spot, name
 
     def _uploads(self, path: str) -> tuple[Spot, str]:
+        self._owner.judge()  # what has settled is judged before it is touched
         path = clean(path)
         if self._tree.spot(path) is not None:
             raise NotAllowed(f"{path} is a folder")
@@ -364,6 +367,8 @@ class MemoryWriter:
     async def write(self, offset: int, data: bytes) -> None:
         """Take bytes."""
         self._check()
+        if not data:
+            return
         there = self._file.data
         offset = len(there) if self._append else offset
         self._check_size(offset + len(data))

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from models.codes import Code
-from models.states import UploadStatus, Verdict
-from models.tables import Alarm, Credential, Delivery, FolderFile, Upload
+from models.states import ENDED, UploadStatus, Verdict
+from models.tables import Alarm, Attempt, Credential, Delivery, FolderFile, Upload
 from storage.ledger.answers import owe_receipt_again
 from storage.ledger.arriving import Held, break_off, call_incomplete
 from storage.ledger.connections import ConnectionRef
 from storage.ledger.folder_answers import post_receipt
-from storage.ledger.folders import Place, connections_with_folder, place_of
+from storage.ledger.folders import VANISHING, Place, connections_with_folder, place_of
 from storage.ledger.moves import move_upload
 from storage.ledger.recording import Arrival, Recorded, record
 
@@ -201,6 +201,26 @@ def expire(session: Session, touched_before: datetime, now: datetime, domain: st
         file.gone_at, file.spool = now, None
         session.add(file)
     return gone
+
+
+def vanish(session: Session, judged_before: datetime, now: datetime) -> int:
+    """See files no more that are processed, whose session is over, and that were seen long enough; returns how many.
+
+    Nobody has seen them since; without it they would be looked through, and counted, for ever.
+    """
+    waits = sa.select(Attempt.upload_id).where(col(Attempt.status).notin_(list(ENDED)))
+    done = session.exec(
+        select(FolderFile)
+        .join(Upload, col(Upload.id) == FolderFile.upload_id)
+        .where(col(FolderFile.gone_at).is_(None), col(FolderFile.judged_at) <= judged_before)
+        .where(col(FolderFile.visit).is_(None), col(Upload.status).in_(list(VANISHING)))
+        .where(col(Upload.id).notin_(waits))
+        .limit(_BATCH)
+    ).all()
+    for file in done:
+        file.gone_at = now
+        session.add(file)
+    return len(done)
 
 
 def forget_seen(session: Session, judged_before: datetime, now: datetime) -> int:

@@ -145,6 +145,10 @@ class Both:
     async def judge(self) -> int:
         raise NotImplementedError
 
+    async def fate(self, trace_id: str) -> str:
+        """Give the status of an upload, seen or not."""
+        raise NotImplementedError
+
     async def enter(self, credential: str = "acme") -> Visit:
         visit: Visit = await self.begin(credential)
         self.visits.append(visit)
@@ -171,6 +175,9 @@ class LedgerBoth(Both):
     async def judge(self) -> int:
         return await self.house.settler.work_once()
 
+    async def fate(self, trace_id: str) -> str:
+        return self.house.status(trace_id)
+
 
 class MemoryBoth(Both):
     def __init__(self, clock: Clock) -> None:
@@ -187,3 +194,6 @@ class MemoryBoth(Both):
 
     async def judge(self) -> int:
         return self.folders.judge()
+
+    async def fate(self, trace_id: str) -> str:
+        return self.folders.fates[trace_id]

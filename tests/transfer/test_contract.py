@@ -475,6 +475,22 @@ async def test_only_renamed_files(both: Both) -> None:
     assert await both.settle(0) == 1
 
 
+async def test_what_was_complete_at_once_is_no_longer_taken_back(both: Both) -> None:
+    """Two renames to one name in a row are two versions, however fast; a remove comes too late."""
+    visit = await both.enter()
+    words = []
+    for content in (b"one", b"two"):
+        await put(visit, f"{UP}/.new", content)
+        words.append(await visit.rename(f"{UP}/.new", NAME, replace=True))
+    with pytest.raises(NotAllowed):
+        await visit.rename(NAME, f"{UP}/other.csv", replace=True)
+    assert (await put(visit, NAME, b"three", Begin.RESUME)).state == "settling"
+    assert await both.settle() == 1
+    for word in words:
+        assert word is not None
+        assert await both.fate(word.trace_id) == "import_job_created"
+
+
 # --- markers
 
 

@@ -278,6 +278,23 @@ async def test_an_accepted_file_is_seen_until_it_is_processed(house: House) -> N
     assert await names(visit, UP) == ["dryrun", "results"]
 
 
+async def test_what_vanished_is_counted_no_more(house: House) -> None:
+    visit = await house.enter()
+    word, running = await put(visit, NAME, b"abc"), await put(visit, f"{UP}/Conversions_2.csv", b"def")
+    held = await put(visit, f"{UP}/.held", b"ghi")
+    await house.settle()
+    house.finish(word.trace_id)
+    await house.settler.tidy()
+    await visit.leave()
+    house.store.clock.forward(seconds=60)
+    assert {file.upload_id for file in house.store.all(FolderFile) if file.gone_at} == set()
+    await house.settler.tidy()
+    gone = {file.upload_id for file in house.store.all(FolderFile) if file.gone_at}
+    assert gone == {word.trace_id}
+    assert await names(await house.enter(), UP) == [".held", "Conversions_2.csv", "dryrun", "results"]
+    assert (house.status(running.trace_id), house.status(held.trace_id)) == ("import_job_created", "held")
+
+
 async def test_orphaned_bytes_are_swept(house: House) -> None:
     visit = await house.enter()
     await put(visit, f"{UP}/.held", b"abc")

@@ -18,7 +18,9 @@ from intake.files import prepare_file
 from intake.mail import Mail, Prepared, Recipient, discard, prepare
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
+from models.codes import Code
 from models.faults import TemporaryError
+from models.states import Verdict
 from models.trace import make_trace_id
 from storage.blobs import Blobs
 from storage.descriptors import FOLDER, DataTypePrefixes
@@ -27,7 +29,7 @@ from storage.ledger import Ledger
 from storage.ledger.arriving import Held
 from storage.ledger.connections import ConnectionRef, by_address, former_connection
 from storage.ledger.recording import Arrival, Means, Recorded, RuleChanged, record
-from storage.ledger.settling import Candidate, Settled, Unsettled, candidate, record_settled
+from storage.ledger.settling import Candidate, Settled, Unsettled, candidate, note_bytes_lost, record_settled
 
 log = get_logger("intake")
 _KNOWN_FOR = 1.0  # seconds that a look-up of an address may be old
@@ -114,6 +116,8 @@ class Intake:
             prepared = await asyncio.to_thread(prepare_file, one, path, self._blobs, prefixes, now, orphan)
             await self._durable.commit([prepared.writer] if prepared.writer else [])
         except OSError as error:
+            if not await asyncio.to_thread(path.exists):
+                return await self._lost(one, now)
             raise NoSpace(f"{one.name} cannot be kept now: {error}") from error
         # A blob whose rows were not written stays until the sweep finds that no row names it.
         try:
@@ -129,6 +133,14 @@ class Intake:
             verdict=str(outcome.verdict), bytes=one.size, files=1, **facts,
         )  # fmt: skip
         return outcome
+
+    async def _lost(self, one: Candidate, now: datetime) -> Recorded | None:
+        """Say that the bytes of a settled file are gone; nobody is left waiting."""
+        log.error("the bytes of a stored file are gone", trace_id=one.trace_id, file_name=one.name)
+        if not await self._ledger.write(note_bytes_lost, one.held, now, self._settings.domain):
+            return None
+        self._on_recorded()
+        return Recorded(trace_id=one.trace_id, verdict=Verdict.REJECTED, code=Code.SYSTEM_ERROR)
 
     async def drain(self) -> None:
         """Wait for the arrivals under way."""

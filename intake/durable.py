@@ -35,13 +35,15 @@ class DurableBlobs:
         while self._waiting:
             group, self._waiting = self._waiting, []
             writers = [writer for some, _ in group for writer in some]
+            failure: OSError | None = OSError("the blobs were not synced")  # whatever else ends the round
             try:
                 await asyncio.to_thread(self._blobs.commit, writers)
+                failure = None
             except OSError as error:
+                failure = error
+            finally:
                 for _, done in group:
-                    if not done.done():
-                        done.set_exception(error)
-            else:
-                for _, done in group:
-                    if not done.done():
+                    if not done.done() and failure is None:
                         done.set_result(None)
+                    elif not done.done() and failure is not None:
+                        done.set_exception(failure)

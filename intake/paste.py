@@ -6,6 +6,7 @@ What lives here: text made from host, port, user name, folder and host key. Noth
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +29,7 @@ def paste(login: Login) -> list[tuple[str, str]]:
 
 
 def _sftp(login: Login) -> list[tuple[str, str]]:
-    file, target = shlex.quote(login.example), shlex.quote(f"{login.username}@{login.host}:{login.folder}/")
+    file, target = _file(login), shlex.quote(f"{login.username}@{login.host}:{login.folder}/")
     url = f"sftp://{login.host}:{login.port}"
     algorithm, print_ = next(iter(login.fingerprints.items()), ("", ""))
     pinned = f" --hostpubsha256 {shlex.quote(print_.removeprefix('SHA256:'))}" if print_ else ""
@@ -39,7 +40,10 @@ def _sftp(login: Login) -> list[tuple[str, str]]:
         ("sftp", f"sftp -P {login.port} {target} <<< {put}"),
         ("scp", f"scp -P {login.port} {file} {target}"),
         ("lftp", f"lftp -u {shlex.quote(login.username)} -e {shlex.quote(_lftp_put(login))} {url}"),
-        ("curl", f"curl -u {shlex.quote(login.username)}{pinned} -T {file} {shlex.quote(url + login.folder + '/')}"),
+        (
+            "curl",
+            f"curl -u {shlex.quote(login.username)}{pinned} -T {file} {shlex.quote(url + quote(login.folder) + '/')}",
+        ),
         ("WinSCP", _winscp(login, f"sftp://{login.username}@{login.host}:{login.port}/{key}")),
         (
             "FileZilla",
@@ -50,14 +54,17 @@ def _sftp(login: Login) -> list[tuple[str, str]]:
 
 
 def _ftp(login: Login) -> list[tuple[str, str]]:
-    user, file = shlex.quote(login.username), shlex.quote(login.example)
+    user, file = shlex.quote(login.username), _file(login)
     url = f"ftp://{login.host}:{login.port}"
     secure = login.tls != "off"
     force = "set ftp:ssl-force true; set ftp:ssl-protect-data true; " if secure else ""
     encryption = "Require explicit FTP over TLS" if secure else "Only use plain FTP"
     return [
         ("lftp", f"lftp -u {user} -e {shlex.quote(force + _lftp_put(login))} {url}"),
-        ("curl", f"curl{' --ssl-reqd' if secure else ''} -u {user} -T {file} {shlex.quote(url + login.folder + '/')}"),
+        (
+            "curl",
+            f"curl{' --ssl-reqd' if secure else ''} -u {user} -T {file} {shlex.quote(url + quote(login.folder) + '/')}",
+        ),
         ("WinSCP", _winscp(login, f"ftp{'es' if secure else ''}://{login.username}@{login.host}:{login.port}/")),
         (
             "FileZilla",
@@ -65,6 +72,11 @@ def _ftp(login: Login) -> list[tuple[str, str]]:
             f"Transfer mode passive, Default remote directory {login.folder}",
         ),
     ]
+
+
+def _file(login: Login) -> str:
+    """Give the file as a word of the shell; one that begins like an option is named by its folder."""
+    return shlex.quote(f"./{login.example}" if login.example.startswith("-") else login.example)
 
 
 def _lftp_put(login: Login) -> str:

@@ -238,6 +238,7 @@ _ALARM_FIXES = {
     "IMPORT_PARKED": "look at `mailgate upload show ID`, mend the cause, then `mailgate upload replay ID`",
     "RESULT_LATE": "see whether the worker role runs, and whether a long import is before it",
     "ANSWER_UNDELIVERABLE": "mend return_address or the relay, then `mailgate upload resend ID`",
+    "UPLOAD_LOST": "look at the disk and at who deletes in data_dir; its client was told to upload the file again",
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

@@ -80,14 +80,13 @@ def _explain_folder(names: Sequence[str], rule: Rule, beside: Sequence[Rule], pr
 
 def _explain_upload(name: str, rule: Rule, beside: Sequence[Rule], prefixes: Prefixes) -> NameExplained:
     fault = refuse_name(name)
-    assigned = assign(name, beside, prefixes) if fault is None else None
-    fault = fault or (assigned.fault if assigned else None)
-    if fault is not None:
-        return NameExplained(name=name, taken=False, code=fault.code, message=fault.message)
-    if is_temporary(name):
+    if fault is None and is_temporary(name):
         held = f"{printable(name)} is a temporary name: the file is held until it is renamed."
         return NameExplained(name=name, taken=False, message=held)
-    assert assigned is not None
+    assigned = assign(name, beside, prefixes)
+    fault = fault or assigned.fault
+    if fault is not None:
+        return NameExplained(name=name, taken=False, code=fault.code, message=fault.message)
     if assigned.rule is not rule:
         message = f"{printable(name)} is taken by {assigned.rule.name}, which shares the folder {rule.folder}."
         return NameExplained(name=name, taken=False, code=Code.NAME_NOT_MATCHED, message=message)

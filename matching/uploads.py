@@ -46,9 +46,9 @@ def assign(name: str, rules: Sequence[Rule], prefixes: Prefixes) -> Assignment:
     """Give the connection that takes a name: of those that fit, the one with the longest literal beginning.
 
     ``rules``: the connections of one folder, at least one. A connection without a pattern takes the names of its
-    data type; a list of addresses takes any other name too, and so does a connection that is alone in its folder.
+    data type; a list of addresses, and a data type without prefixes, take any name that nobody else takes.
     """
-    fitting = [(length, rule) for rule in rules if (length := _fits(name, rule, rules, prefixes)) is not None]
+    fitting = [(length, rule) for rule in rules if (length := _fits(name, rule, prefixes)) is not None]
     if fitting:
         rule = max(fitting, key=lambda one: one[0])[1]
         return Assignment(rule=rule, completion=rule.completion, settle_seconds=rule.settle_seconds)
@@ -104,21 +104,19 @@ def same_beginnings(one: Rule, other: Rule, prefixes: Prefixes) -> str | None:
     return min(ours & theirs, default=None)
 
 
-def _fits(name: str, rule: Rule, rules: Sequence[Rule], prefixes: Prefixes) -> int | None:
+def _fits(name: str, rule: Rule, prefixes: Prefixes) -> int | None:
     """Give the length of the beginning by which a connection takes a name, None where it does not."""
     if rule.pattern:
         taken = compile_pattern(rule.pattern, rule.case_sensitive).matches(name)
         return len(literal_beginning(rule.pattern)) if taken else None
-    lengths = [len(one) for one in prefixes.get(rule.data_type, ()) if name.lower().startswith(one.lower())]
-    if lengths:
-        return max(lengths)
-    return 0 if rule.data_type == "email-list" or len(rules) == 1 else None
+    return max((len(one) for one in _beginnings(rule, prefixes) if name.lower().startswith(one.lower())), default=None)
 
 
 def _beginnings(rule: Rule, prefixes: Prefixes) -> list[str]:
     if rule.pattern:
         return [literal_beginning(rule.pattern)]
-    return [*prefixes.get(rule.data_type, ()), *([""] if rule.data_type == "email-list" else [])]
+    known = prefixes.get(rule.data_type, ())
+    return [*known, *([""] if rule.data_type == "email-list" or not known else [])]
 
 
 def _folded(text: str, *, fold: bool) -> str:

@@ -93,6 +93,7 @@ class _LinkedWriter:
         self.path = path
         self.size = of.stat().st_size
         os.link(of, path)
+        os.utime(path)  # a blob is as old as its name: the sweep must not take an old file's new one for an orphan
 
     def write(self, data: bytes) -> None:
         raise ValueError("a blob begun with a file is whole")

@@ -85,6 +85,8 @@ class Settler:
         kept = now - self._settings.limits.incomplete_kept
         while gone := await self._ledger.write(settling.expire, kept, now, domain):
             await self._folders.forget(gone)
+        while await self._ledger.write(settling.vanish, now - self._folders.visible(), now):
+            continue
         answers = now - self._settings.retention.answers
         while await self._ledger.write(settling.forget_seen, answers, now):
             continue

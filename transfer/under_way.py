@@ -52,6 +52,8 @@ class UnderWay:
         """Take bytes; raises TooLarge, NotNow, or NotAllowed when too many holes are open."""
         async with self._lock:
             self._check()
+            if not data:
+                return
             end = offset + len(data)
             if end > self._most:
                 self._fail(TooLarge(self._too_large(end), Code.FILE_TOO_LARGE))

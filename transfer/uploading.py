@@ -302,9 +302,17 @@ class Uploading:
         return [ref.rule for ref in home.of_folder(place.folder)]
 
     async def _seen(self, place: Place, name: str) -> Seen | None:
+        """Give what stands under a name; what has settled is judged first, so that no touch comes too late for it."""
         owner = self._owner
-        found = await owner.ledger.read(folders.names_in, place, owner.now(), owner.visible(), name)
-        return found[0] if found else None
+        for _ in range(_TRIES):
+            now = owner.now()
+            found = await owner.ledger.read(folders.names_in, place, now, owner.visible(), name)
+            if not found:
+                return None
+            if found[0].due_at is None or found[0].due_at > now:
+                return found[0]
+            await told(owner.intake.accept_file(_held(found[0])))
+        raise NotNow(f"{printable(name)} is being judged: try again")
 
     async def _room(self, credential_id: int) -> int:
         """Give the bytes that a credential's quota leaves; NotNow where there are none."""

@@ -87,10 +87,10 @@ class UploadWriter:
         await unbroken(self._break_off())
 
     def _check(self) -> None:
-        if self._live.void:
-            raise NotAllowed(self._live.void)
         if self._live.under_way.failed is not None:
             raise self._live.under_way.failed
+        if self._live.void:
+            raise NotAllowed(self._live.void)
 
     async def _guarded(self, work: Coroutine[Any, Any, T]) -> T:
         try:

@@ -113,6 +113,7 @@ def begin(session: Session, new: Opening, now: datetime) -> tuple[Held, tuple[st
 def reopen(session: Session, held: Held, visit: str, why: str, now: datetime) -> Held:
     """Go on with an upload that was closed, cut off, or is written to elsewhere; former handles are void."""
     file, upload = _current(session, held)
+    _check_unsettled(file, now)
     if upload.status == UploadStatus.RECEIVING:
         note(session, upload, why, now)
     else:
@@ -207,6 +208,7 @@ def rename(
     What stands under the new name gives way: not judged, it is withdrawn; judged, it is seen no more.
     """
     file, upload = _current(session, held)
+    _check_unsettled(file, now)
     place = place_of(file)
     spools = _give_way(session, place, new, now, "replaced by a file that was renamed to its name", but=file)
     note(session, upload, f"renamed from {file.name} to {new}", now)
@@ -221,11 +223,12 @@ def rename(
 
 
 def withdraw(session: Session, held: Held, why: str, now: datetime) -> tuple[str, ...]:
-    """Take a file back on its client's word, before it is judged or while its connection is paused.
+    """Take a file back on its client's word, before it has settled or while its connection is paused.
 
     Gives the spool files.
     """
     file, upload = _current(session, held, paused_too=True)
+    _check_unsettled(file, now)
     return tuple(_withdraw(session, file, upload, why, now))
 
 
@@ -294,6 +297,12 @@ def _current(session: Session, held: Held, *, paused_too: bool = False) -> tuple
     return file, upload
 
 
+def _check_unsettled(file: FolderFile, now: datetime) -> None:
+    """Raise Overtaken for a file that has settled: it is about to be judged, whatever its client does now."""
+    if file.due_at is not None and file.due_at <= now:
+        raise Overtaken
+
+
 def _become(session: Session, file: FolderFile, upload: Upload, whole: Whole, now: datetime) -> None:
     file.marked = file.marked or _take_marker(session, file, whole.markers, now)
     after = whole.marked if file.marked else whole.plain
@@ -325,10 +334,14 @@ def _take_marker(session: Session, file: FolderFile, markers: tuple[str, ...], n
 def _give_way(
     session: Session, place: Place, name: str, now: datetime, why: str, *, but: FolderFile | None = None
 ) -> list[str]:
-    """Withdraw what stands under a name and is not judged, and see no more what is; leave what is being written."""
+    """Withdraw what stands under a name and is not judged, and see no more what is.
+
+    What is being written to stays, and so does what has settled and will be judged in a moment: it is a version of its
+    own, seen no more behind the newer one.
+    """
     spools: list[str] = []
     for file in session.exec(_of_name(place, (name,))).all():
-        if but is not None and file.id == but.id:
+        if (but is not None and file.id == but.id) or (file.due_at is not None and file.due_at <= now):
             continue
         upload = session.get(Upload, file.upload_id) if file.upload_id else None
         if upload is None or file.judged_at is not None:

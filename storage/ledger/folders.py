@@ -17,7 +17,7 @@ from storage.ledger.connections import ConnectionRef
 UNDER_WAY = UploadStatus.RECEIVING
 #: Closed or cut, and not judged yet: what the client may still take back.
 OPEN_STATES = frozenset({UploadStatus.HELD, UploadStatus.SETTLING, UploadStatus.INCOMPLETE})
-_VANISHES = frozenset({UploadStatus.IMPORT_JOB_CREATED, UploadStatus.DUPLICATE, UploadStatus.IGNORED})
+VANISHING = frozenset({UploadStatus.IMPORT_JOB_CREATED, UploadStatus.DUPLICATE, UploadStatus.IGNORED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +49,7 @@ class Seen:
     message: str = ""
     spool: str | None = None
     blob: str | None = None
+    due_at: datetime | None = None  #: settled then, and judged as soon as somebody looks
     judged: bool = False
     import_ended: bool = True
 
@@ -143,12 +144,13 @@ def _seen(file: FolderFile, upload: Upload | None, *, import_ended: bool) -> See
         file_id=file.id, generation=file.generation, name=file.name, size=file.size, touched_at=file.touched_at,
         status=UploadStatus(upload.status) if upload else None, trace_id=upload.trace_id if upload else "",
         code=upload.code if upload else None, message=upload.message if upload else "", spool=file.spool,
-        blob=upload.blob if upload else None, judged=file.judged_at is not None, import_ended=import_ended,
+        blob=upload.blob if upload else None, due_at=file.due_at, judged=file.judged_at is not None,
+        import_ended=import_ended,
     )  # fmt: skip
 
 
 def _vanished(file: FolderFile, seen: Seen, now: datetime, visible: timedelta) -> bool:
     """Say whether a file is seen no more: processed, its session over, and seen for long enough."""
-    if seen.status not in _VANISHES or file.judged_at is None:
+    if seen.status not in VANISHING or file.judged_at is None:
         return False
     return seen.import_ended and file.visit is None and now - file.judged_at >= visible

@@ -11,12 +11,15 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from models.states import UploadStatus
-from models.tables import Credential, Delivery, FolderFile, Upload
+from models.codes import Code
+from models.states import ENDED, UploadStatus, Verdict
+from models.tables import Alarm, Attempt, Credential, Delivery, FolderFile, Upload
+from storage.ledger.answers import owe_receipt_again
 from storage.ledger.arriving import Held, break_off, call_incomplete
 from storage.ledger.connections import ConnectionRef
 from storage.ledger.folder_answers import post_receipt
-from storage.ledger.folders import Place, connections_with_folder, place_of
+from storage.ledger.folders import VANISHING, Place, connections_with_folder, place_of
+from storage.ledger.moves import move_upload
 from storage.ledger.recording import Arrival, Recorded, record
 
 _BATCH = 200
@@ -111,8 +114,45 @@ def record_settled(session: Session, items: list[Settled]) -> list[list[Recorded
         if file is not None and not isinstance(outcome, Exception):
             file.judged_at, file.due_at, file.spool = item.arrival.means.now, None, None
             session.add(file)
+            _clear_lost(session, file, item.arrival.means.now)
             post_receipt(session, item.candidate.trace_id, item.arrival.means.now)
     return results
+
+
+def note_bytes_lost(session: Session, held: Held, now: datetime, domain: str) -> bool:
+    """Say that the bytes of a settled file are gone from our disk: it fails, its client is told, an alarm is raised."""
+    file = session.get(FolderFile, held.file_id)
+    if file is None or file.generation != held.generation or file.due_at is None or file.upload_id is None:
+        return False
+    upload = session.get_one(Upload, file.upload_id)
+    message = "Its bytes were lost on our side before it could be taken: upload it again."
+    move_upload(session, upload, UploadStatus.UPLOAD_FAILED, message, now)
+    upload.code, upload.message = Code.SYSTEM_ERROR, message
+    delivery = session.get_one(Delivery, upload.trace_id)
+    delivery.verdict, delivery.code, delivery.message = Verdict.REJECTED, Code.SYSTEM_ERROR, message
+    file.due_at, file.judged_at, file.spool = None, now, None
+    alarm = f"the bytes of {upload.id} ({upload.file_name}) are gone from the disk after they were stored"
+    session.add_all([upload, delivery, file])
+    session.add(
+        Alarm(connection_id=upload.connection_id, kind="UPLOAD_LOST", subject=upload.id, message=alarm, raised_at=now)
+    )
+    owe_receipt_again(session, upload.trace_id, now, domain)
+    post_receipt(session, upload.id, now)
+    return True
+
+
+def _clear_lost(session: Session, file: FolderFile, now: datetime) -> None:
+    """Clear the alarm that a file's bytes were lost: it has come again."""
+    alarms = session.exec(
+        select(Alarm)
+        .join(FolderFile, col(FolderFile.upload_id) == col(Alarm.subject))
+        .where(Alarm.kind == "UPLOAD_LOST", col(Alarm.cleared_at).is_(None))
+        .where(FolderFile.credential_id == file.credential_id, FolderFile.folder == file.folder)
+        .where(FolderFile.name == file.name)
+    )
+    for alarm in alarms:
+        alarm.cleared_at = now
+        session.add(alarm)
 
 
 def lost(session: Session) -> list[tuple[Held, str]]:
@@ -161,6 +201,26 @@ def expire(session: Session, touched_before: datetime, now: datetime, domain: st
         file.gone_at, file.spool = now, None
         session.add(file)
     return gone
+
+
+def vanish(session: Session, judged_before: datetime, now: datetime) -> int:
+    """See files no more that are processed, whose session is over, and that were seen long enough; returns how many.
+
+    Nobody has seen them since; without it they would be looked through, and counted, for ever.
+    """
+    waits = sa.select(col(Attempt.upload_id)).where(col(Attempt.status).notin_(list(ENDED)))
+    done = session.exec(
+        select(FolderFile)
+        .join(Upload, col(Upload.id) == FolderFile.upload_id)
+        .where(col(FolderFile.gone_at).is_(None), col(FolderFile.judged_at) <= judged_before)
+        .where(col(FolderFile.visit).is_(None), col(Upload.status).in_(list(VANISHING)))
+        .where(col(Upload.id).notin_(waits))
+        .limit(_BATCH)
+    ).all()
+    for file in done:
+        file.gone_at = now
+        session.add(file)
+    return len(done)
 
 
 def forget_seen(session: Session, judged_before: datetime, now: datetime) -> int:

@@ -298,3 +298,77 @@ def test_credentials_may_change_alone(store: Store) -> None:
     apply(store, CREDENTIAL.replace("batch@", "other@"))
     assert store.all(Credential)[0].return_address == "other@acme.example"
     assert versions(store) == 1
+
+
+# --- folders
+
+
+def shared(first: str, second: str, *, one: str = "/in", other: str = "/in") -> str:
+    head = ACCOUNT + CREDENTIAL + 'username = "acme"\n'
+    for name, more, folder in (("first", first, one), ("second", second, other)):
+        head += (
+            f'[[connection]]\nname = "{name}"\naccount = "acme"\nmethod = "sftp"\ncredential = "acme-batch"\n'
+            f'folder = "{folder}"\n{more}\n'
+        )
+    return head
+
+
+def conv(pattern: str = "", data_type: str = "conversions", more: str = "") -> str:
+    return f'data_type = "{data_type}"\npattern = "{pattern}"\n{more}'
+
+
+TOGETHER: dict[str, tuple[str, str]] = {
+    "equal beginnings": (shared(conv("Conv_*.csv"), conv("Conv_*.txt")), "both begin with 'Conv_'"),
+    "equal without case": (shared(conv("Conv_*"), conv("cONV_*", more="case_sensitive = false")), "begin with 'conv_'"),
+    "two that take all": (shared(conv("*.csv"), conv("*")), "both begin with ''"),
+    "a prefix twice": (shared(conv(), conv()), "both begin with 'conversions_'"),
+    "a prefix and a pattern": (shared(conv(), conv("Conversions_*")), "both begin with 'conversions_'"),
+    "a folder among the results of another": (
+        shared(conv("a*"), conv("b*"), other="/in/results/x"), "lies where /in has its own results",
+    ),
+}  # fmt: skip
+APART: dict[str, str] = {
+    "a longer beginning": shared(conv("Conv*"), conv("Conversions_2026*")),
+    "two data types": shared(conv(), conv(data_type="participants")),
+    "by case": shared(conv("Conv_*"), conv("conv_*")),
+    "two folders": shared(conv("*"), conv("*"), other="/out"),
+    "a folder in a folder": shared(conv("*"), conv("*"), other="/in/deep"),
+    "a list beside": shared(conv(), conv(data_type="email-list")),
+}
+
+
+def applied(store: Store, text: str) -> Any:
+    plan = plan_file(text, domain=DOMAIN, data_types=load_data_types(), known_hashes={}).plan
+    return store.ledger.write_now(apply_plan, plan, store.clock())
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_connections_that_cannot_share_a_folder(store: Store, name: str) -> None:
+    text, sentence = TOGETHER[name]
+    with pytest.raises(ApplyRefused, match=re.escape(sentence)):
+        applied(store, text)
+    assert store.ledger.read_now(by_address, "first") is None
+
+
+@pytest.mark.parametrize("name", APART)
+def test_connections_that_share_a_login(store: Store, name: str) -> None:
+    assert [rule.name for rule in applied(store, APART[name])] == ["first", "second"]
+
+
+def test_a_second_file_is_held_against_the_first(store: Store) -> None:
+    whole = shared(conv("a*"), conv("b*"))
+    applied(store, whole)
+    with pytest.raises(ApplyRefused, match="both begin with 'a'"):
+        applied(store, whole.replace('"second"', '"third"').replace('"b*"', '"a*.csv"'))
+
+
+def test_a_connection_with_a_folder_has_no_address(store: Store) -> None:
+    first, _ = applied(store, shared(conv("a*"), conv("b*")))
+    assert (first.folder, first.address, first.completion, first.settle_seconds) == ("/in", "", "settle", None)
+
+
+def test_the_folder_of_a_connection_that_names_none() -> None:
+    (rule,) = planned(FOLDER.replace("acme-conversions", "Ähren 2026")).plan.rules
+    assert rule.folder == "/Ähren 2026"
+    (rule,) = planned(FOLDER + 'folder = "/upload/conversions/"\nsettle_seconds = 0.5\n').plan.rules
+    assert (rule.folder, rule.settle_seconds) == ("/upload/conversions", 0.5)

@@ -1,6 +1,6 @@
 """``make bench``: every benchmark, one after the other; ``python -m benchmarks.NAME`` runs one."""
 
-from benchmarks import latency, parsing, smtp, splitting
+from benchmarks import latency, parsing, sftp, smtp, splitting
 
 if __name__ == "__main__":
     smtp.main()
@@ -10,3 +10,5 @@ if __name__ == "__main__":
     splitting.main(25)
     print()
     parsing.main()
+    print()
+    sftp.main()

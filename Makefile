@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ROOMS := models matching parsing storage intake imports mailgate
+ROOMS := models matching parsing storage intake imports transfer mailgate
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: setup demo test run check bench prove lock clean

@@ -1,6 +1,6 @@
 """``make bench``: every benchmark, one after the other; ``python -m benchmarks.NAME`` runs one."""
 
-from benchmarks import imap, latency, parsing, senders, smtp, splitting
+from benchmarks import imap, latency, parsing, senders, sftp, smtp, splitting
 
 if __name__ == "__main__":
     smtp.main()
@@ -14,3 +14,5 @@ if __name__ == "__main__":
     splitting.main(25)
     print()
     parsing.main()
+    print()
+    sftp.main()

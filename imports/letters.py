@@ -37,7 +37,10 @@ _HEADLINES = {
     "duplicate": "We have had this file before. It is NOT imported again.",
     "ignored": "Your mail arrived, but NOTHING was imported.",
     "rejected": "Your mail arrived, but it was rejected: NOTHING was imported.",
+    "incomplete": "Your file did not arrive whole: NOTHING was imported. Upload it again, or resume it.",
+    "withdrawn": "Your file was withdrawn before it was taken: NOTHING was imported.",
 }
+_MAIL_DOORS = frozenset({"smtp", "lmtp", "imap"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +93,10 @@ def receipt_letter(delivery: Delivery, uploads: Sequence[Upload], connection: Co
         for name, upload in zip(names, uploads, strict=True)
     ] or [_receipt_file(delivery.trace_id, receipt_text(delivery, None, connection, contact))]
     dry = delivery.dry_run and delivery.verdict == "accepted"
-    paragraphs = [_DRY_RUN if dry else _HEADLINES.get(delivery.verdict, f"Status: {delivery.verdict}.")]
+    headline = _HEADLINES.get(delivery.verdict, f"Status: {delivery.verdict}.")
+    if delivery.door not in _MAIL_DOORS:
+        headline = headline.replace("Your mail", "Your file")
+    paragraphs = [_DRY_RUN if dry else headline]
     if delivery.code:
         paragraphs.append(_explained(delivery.code, delivery.message))
     table = [("File", "Bytes", "Status", "Why")]

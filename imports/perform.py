@@ -17,7 +17,7 @@ from imports.parse_job import ParseJob
 from imports.workers import NoRoom, ParsePool
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
-from models.answers import errors_name
+from models.answers import errors_name, superseding
 from models.codes import Code
 from models.faults import PermanentError
 from models.result import Identity, Summary, Warning_, result_object
@@ -168,6 +168,8 @@ class Importer:
             message = f"The same content came before, in the delivery {order.duplicate_of}."
             known = Warning_(code=Code.DUPLICATE_FILE, message=message)
             summary = replace(summary, warnings=(*summary.warnings, known))
+        if order.supersedes is not None:
+            summary = replace(summary, message=f"{superseding(order.supersedes)} {summary.message}".rstrip())
         parent = outcome.parent_trace_id
         if parent is not None and not await self._ledger.read(delivery_belongs_to, parent, order.upload):
             parent = None

@@ -5,6 +5,7 @@ then the caller hears a verdict. Nothing here knows a protocol.
 """
 
 import asyncio
+import contextlib
 import secrets
 import shutil
 import time
@@ -14,17 +15,23 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from intake.durable import DurableBlobs
+from intake.files import prepare_file
 from intake.mail import Facts, Mail, Prepared, Recipient, discard, prepare_all, read_message
 from intake.sender_check import Check, SenderCheck
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
+from models.codes import Code
 from models.faults import TemporaryError
+from models.states import Verdict
 from models.trace import make_trace_id
 from storage.blobs import Blobs
+from storage.descriptors import DataTypePrefixes
 from storage.jobs import Enqueue
 from storage.ledger import Ledger
-from storage.ledger.connections import ConnectionRef, by_address
+from storage.ledger.arriving import Held
+from storage.ledger.connections import ConnectionRef, by_address, former_connection
 from storage.ledger.recording import Arrival, Means, Recorded, RuleChanged, record
+from storage.ledger.settling import Candidate, Settled, Unsettled, candidate, note_bytes_lost, record_settled
 
 log = get_logger("intake")
 T = TypeVar("T")
@@ -57,6 +64,7 @@ class Intake:
         self._senders = SenderCheck(senders, settings.limits) if senders is not None else None
         self._known: dict[str, tuple[float, ConnectionRef | None]] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._types = DataTypePrefixes(settings.data_types_dir, settings.enums)
 
     async def connection_for(self, local_part: str) -> ConnectionRef | None:
         """Find the connection of an intake address, as it was a second ago at most.
@@ -95,6 +103,54 @@ class Intake:
         A mail that fails by itself has its exception in its place. Raises TemporaryError when none was kept.
         """
         return await self._to_the_end(self._accept_all(mails))
+
+    async def accept_file(self, held: Held) -> Recorded | None:
+        """Take in one file that has settled in a client's folder; None when it was touched meanwhile.
+
+        Raises TemporaryError when it stays as it was, to be judged later. Its spool file is deleted at the end.
+        """
+        for _ in range(_JUDGEMENTS):
+            one = await self._ledger.read(candidate, held)
+            if one is None:
+                return None
+            with contextlib.suppress(RuleChanged):
+                return await self._once_file(one)
+        raise TemporaryError("the connection keeps changing")
+
+    async def _once_file(self, one: Candidate) -> Recorded | None:
+        now = self._clock()
+        path = self._settings.uploads_dir / one.spool
+        orphan = None if one.connections else await self._ledger.read(former_connection, one.trace_id)
+        prefixes = await asyncio.to_thread(self._types.read)
+        try:
+            prepared = await asyncio.to_thread(prepare_file, one, path, self._blobs, prefixes, now, orphan)
+            await self._durable.commit([prepared.writer] if prepared.writer else [])
+        except OSError as error:
+            if not await asyncio.to_thread(path.exists):
+                return await self._lost(one, now)
+            raise NoSpace(f"{one.name} cannot be kept now: {error}") from error
+        # A blob whose rows were not written stays until the sweep finds that no row names it.
+        try:
+            item = Settled(candidate=one, arrival=Arrival(deliveries=(prepared.new,), means=self._means(now)))
+            outcome: Recorded = (await self._ledger.write_together(record_settled, item))[0]
+        except Unsettled:
+            return None
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        self._on_recorded()
+        facts = {"code": str(outcome.code)} if outcome.code else {}
+        log.info(
+            "delivery", trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
+            verdict=str(outcome.verdict), bytes=one.size, files=1, **facts,
+        )  # fmt: skip
+        return outcome
+
+    async def _lost(self, one: Candidate, now: datetime) -> Recorded | None:
+        """Say that the bytes of a settled file are gone; nobody is left waiting."""
+        log.error("the bytes of a stored file are gone", trace_id=one.trace_id, file_name=one.name)
+        if not await self._ledger.write(note_bytes_lost, one.held, now, self._settings.domain):
+            return None
+        self._on_recorded()
+        return Recorded(trace_id=one.trace_id, verdict=Verdict.REJECTED, code=Code.SYSTEM_ERROR)
 
     async def drain(self) -> None:
         """Wait for the arrivals under way."""

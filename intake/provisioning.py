@@ -4,11 +4,12 @@ What lives here: the keys of the file, their checks, and what we provision (addr
 that applies the plan stands in ``storage.ledger.applying``.
 """
 
+import itertools
 import re
 import secrets
 import tomllib
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +18,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from intake.logins import hash_password, password_matches
 from intake.remotes import RemoteTable
+from intake.ssh_keys import check_keys
 from mailgate.authenticity import is_installed
+from matching.names import check_name
+from matching.uploads import Prefixes, same_beginnings
 from matching.wildcard import compile_pattern
 from models.connection import Rule
 from models.faults import MailgateError
@@ -26,9 +30,9 @@ from storage.ledger.applying import CredentialPlan, Plan
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+")
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-_NOT_BUILT = {
-    "ssh_keys", "folder", "completion", "expect", "timezone", "grace"
-}  # fmt: skip
+_NOT_BUILT = {"expect", "timezone", "grace"}
+_OF_MAIL = ("address", "allowed_senders", "authenticity", "strict_attachments", "open_forwarded")
+_OF_FOLDERS = ("folder", "completion", "settle_seconds")
 
 
 class FileRefused(MailgateError):
@@ -59,6 +63,7 @@ class _Credential(_Table):
     username: str = ""
     return_address: str = ""
     password: str = Field(default="", repr=False)
+    ssh_keys: tuple[str, ...] | None = None
 
     @field_validator("return_address")
     @classmethod
@@ -73,9 +78,9 @@ class _Connection(_Table):
     account: Name
     data_type: str
     direction: Literal["inbound"] = "inbound"
-    method: Literal["email"] = "email"
+    method: Literal["email", "sftp", "ftp"] = "email"
     methodology: Literal["push", "pull"] = "push"
-    pattern: str
+    pattern: str = ""
     case_sensitive: bool = True
     credential: str = ""
     address: str = ""
@@ -91,6 +96,9 @@ class _Connection(_Table):
     contact: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
     encoding: str = ""
+    folder: str = ""
+    completion: Literal["settle", "rename", "marker"] = "settle"
+    settle_seconds: Annotated[float, Field(ge=0, le=86_400)] | None = None
     remote: RemoteTable | None = None
 
     @field_validator("encoding")
@@ -103,10 +111,14 @@ class _Connection(_Table):
     @field_validator("pattern")
     @classmethod
     def _pattern(cls, value: str) -> str:
-        if not value:
-            raise ValueError("an email connection needs a pattern, e.g. Conversions_202?_*.csv")
-        compile_pattern(value, True)
+        if value:
+            compile_pattern(value, True)
         return value
+
+    @field_validator("folder")
+    @classmethod
+    def _folder(cls, value: str) -> str:
+        return check_folder(value) if value else ""
 
     @field_validator("policy")
     @classmethod
@@ -143,9 +155,44 @@ class _Connection(_Table):
             raise ValueError('methodology = "pull" needs the table [connection.remote]')
         if self.methodology == "push" and self.remote is not None:
             raise ValueError('[connection.remote] belongs to methodology = "pull"')
+        if self.methodology == "pull" and self.method != "email":
+            raise ValueError(f'methodology: "pull" over {self.method} is not built yet')
         if self.methodology == "pull" and self.authenticity == "auth":
             raise ValueError('authenticity = "auth" is a login at our SMTP door; mails of a mailbox have none')
         return self
+
+    @model_validator(mode="after")
+    def _method(self) -> "_Connection":
+        by_mail = self.method == "email"
+        strange = [key for key in (_OF_FOLDERS if by_mail else _OF_MAIL) if key in self.model_fields_set]
+        if strange:
+            raise ValueError(f'{", ".join(strange)}: this does not go with method = "{self.method}"')
+        if by_mail and not self.pattern:
+            raise ValueError("pattern: an email connection needs a pattern, e.g. Conversions_202?_*.csv")
+        if not by_mail and not self.credential:
+            raise ValueError("credential: a connection with a folder needs the credential that logs in")
+        if not by_mail and not self.folder:
+            check_folder(default_folder(self.name))
+        return self
+
+
+def default_folder(name: str) -> str:
+    """Give the folder of a connection that names none."""
+    return f"/{name}"
+
+
+def check_folder(value: str) -> str:
+    """Give a folder in its normal form, absolute and without a slash at the end; ValueError for what is none."""
+    value = unicodedata.normalize("NFC", value)
+    parts = value.strip("/").split("/")
+    if not value.startswith("/") or parts == [""]:
+        raise ValueError("folder is an absolute path below /, e.g. /upload/conversions")
+    for part in parts:
+        if (fault := check_name(part)) is not None or "\\" in part:
+            raise ValueError(f"folder: {fault.message if fault else 'a backslash is no part of a folder name'}")
+    if parts[0] == "samples" or parts[-1] in {"results", "dryrun"}:
+        raise ValueError("folder: /samples, results and dryrun are ours")
+    return "/" + "/".join(parts)
 
 
 class _File(_Table):
@@ -160,6 +207,7 @@ class Provisioned:
 
     plan: Plan
     passwords: dict[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def read_names(text: str) -> list[str]:
@@ -183,6 +231,7 @@ def plan_file(
     _check_unique("credential", [one.name for one in file.credential])
     _check_unique("connection", [one.name for one in file.connection])
     passwords: dict[str, str] = {}
+    warnings: list[str] = []
     credentials = []
     for credential in file.credential:
         if credential.return_address.lower().endswith("@" + domain.lower()):
@@ -193,10 +242,12 @@ def plan_file(
         new_hash, generated = _password(credential.password, known)
         if generated:
             passwords[credential.name] = generated
+        keys, weak = _keys(credential)
+        warnings.extend(f"credential {credential.name!r}: {one}" for one in weak)
         credentials.append(
             CredentialPlan(
                 name=credential.name, account=credential.account, username=credential.username or None,
-                return_address=credential.return_address, password_hash=new_hash,
+                return_address=credential.return_address, password_hash=new_hash, ssh_keys=keys,
             )
         )  # fmt: skip
     for connection in file.connection:
@@ -207,8 +258,45 @@ def plan_file(
     rules = tuple(_rule(one, base) for one in file.connection)
     proposed = {rule.name: f"{_slug(rule.name)}-{random_letters(10)}" for rule in rules}
     accounts = tuple(one.name for one in file.account)
-    plan = Plan(accounts=accounts, credentials=tuple(credentials), rules=rules, proposed=proposed)
-    return Provisioned(plan=plan, passwords=passwords)
+    _check_logins(file)
+    plan = Plan(
+        accounts=accounts, credentials=tuple(credentials), rules=rules, proposed=proposed,
+        check_folder=lambda some: why_not_together(some, _prefixes(data_types)),
+    )  # fmt: skip
+    return Provisioned(plan=plan, passwords=passwords, warnings=tuple(warnings))
+
+
+def why_not_together(rules: Sequence[Rule], prefixes: Prefixes) -> str | None:
+    """Say why connections cannot serve one credential: files that cannot be told apart, or folders in the way."""
+    for one, other in itertools.combinations(rules, 2):
+        names = f"connections {one.name!r} and {other.name!r}"
+        if one.folder == other.folder:
+            same = same_beginnings(one, other, prefixes)
+            if same is not None:
+                return (
+                    f"{names} share the folder {one.folder}, and the names of both begin with {same!r}: nothing tells "
+                    "their files apart"
+                )
+        shorter, longer = sorted((one.folder, other.folder), key=len)
+        if f"{longer}/".startswith((f"{shorter}/results/", f"{shorter}/dryrun/")):
+            return f"{names}: the folder {longer} lies where {shorter} has its own results and dry runs"
+    return None
+
+
+def _prefixes(data_types: Collection[str]) -> Prefixes:
+    if not isinstance(data_types, Mapping):
+        return {}
+    return {name: one.prefixes for name, one in data_types.items()}
+
+
+def _check_logins(file: _File) -> None:
+    """Raise FileRefused where a credential in the file has no user name and a connection with a folder needs it."""
+    nameless = {one.name.casefold() for one in file.credential if not one.username}
+    for connection in file.connection:
+        if connection.method != "email" and connection.credential.casefold() in nameless:
+            raise FileRefused(
+                f"connection {connection.name!r}: its credential {connection.credential!r} needs a username to log in"
+            )
 
 
 def _rule(connection: _Connection, base: Path) -> Rule:
@@ -218,6 +306,8 @@ def _rule(connection: _Connection, base: Path) -> Rule:
             values["remote"] = connection.remote.located(base)
         except ValueError as error:
             raise FileRefused(f"connection {connection.name!r}: remote: {error}") from None
+    if connection.method != "email" and not connection.folder:
+        values["folder"] = default_folder(connection.name)
     return Rule(**values)
 
 
@@ -229,6 +319,18 @@ def _check_columns(connection: _Connection, data_types: Collection[str]) -> None
     for ours in connection.columns.values():
         if known.field(ours) is None:
             raise FileRefused(f"connection {connection.name!r}: columns names {ours}, which {known.name} does not have")
+
+
+def _keys(credential: _Credential) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Give the keys to store (None: leave them) and what to warn of; raises FileRefused."""
+    if credential.ssh_keys is None:
+        return None, ()
+    if credential.ssh_keys and not credential.username:
+        raise FileRefused(f"credential {credential.name!r}: ssh_keys needs a username to log in with")
+    try:
+        return check_keys(credential.ssh_keys)
+    except ValueError as error:
+        raise FileRefused(f"credential {credential.name!r}: ssh_keys: {error}") from None
 
 
 def _password(wanted: str, known: str | None) -> tuple[str | None, str]:

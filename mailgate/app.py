@@ -11,34 +11,41 @@ import signal
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from imports.courier import Courier
-from imports.engine import JobEngine
-from imports.housekeeping import Housekeeper
-from imports.perform import Importer
-from imports.post import Post
-from imports.workers import ParsePool
 from intake.accept import Intake
-from intake.mailboxes import MailboxDoor
-from mailgate.authenticity import BadKey, Checker, Signer, is_installed
-from mailgate.courier import OutboxCourier, RelayCourier, SigningCourier
-from mailgate.imap import ImapDoor
+from intake.defender import Defender
+from intake.logins import Logins
 from mailgate.observe import get_logger
 from mailgate.settings import Settings, SettingsError
-from mailgate.smtp import SmtpDoor
-from models.faults import MailgateError
+from models.faults import MailgateError, TemporaryError
 from storage.blobs import DiskBlobs
 from storage.descriptors import load_data_types
 from storage.engine import database_url, make_engine, make_job_engine
 from storage.jobs import JobQueue
 from storage.ledger import Ledger
 from storage.migrate import is_current, migrate
+from transfer.folder import LedgerFolders
+from transfer.settler import Settler
+
+if TYPE_CHECKING:  # a process loads only the rooms of its roles: a door alone stays small
+    from imports.courier import Courier
+    from imports.engine import JobEngine
+    from imports.perform import Importer
+    from imports.post import Post
+    from imports.workers import ParsePool
+    from intake.mailboxes import MailboxDoor
+    from mailgate.authenticity import Checker, Signer
+    from mailgate.imap import ImapDoor
+    from mailgate.smtp import SmtpDoor
+    from transfer.sftp import SftpDoor
 
 log = get_logger("app")
-ROLES = ("smtp", "poller", "worker")
+ROLES = ("smtp", "sftp", "poller", "worker")
+MAIL_ROLES = frozenset({"smtp", "poller"})  #: they find out who sent a mail
+FOLDER_ROLES = frozenset({"sftp", "ftp", "worker"})  #: one of them settles what stands in clients' folders
 _THREADS = 32
 _GRACE = 2.5  # seconds for imports that run when the service stops
 
@@ -83,7 +90,8 @@ def open_house(settings: Settings) -> Iterator[House]:
 
 def create_database(settings: Settings) -> None:
     """Create the folders of the data directory and the database, or bring it to the current schema."""
-    for folder in (settings.data_dir, settings.blob_dir, settings.spool_dir, settings.outbox_dir):
+    dirs = (settings.data_dir, settings.blob_dir, settings.spool_dir, settings.uploads_dir, settings.outbox_dir)
+    for folder in dirs:
         folder.mkdir(parents=True, exist_ok=True)
     settings.data_dir.chmod(0o700)
     url = database_url(settings.database_path)
@@ -112,26 +120,32 @@ def _lock(lock: IO[str], name: str) -> None:
     lock.flush()
 
 
-def make_courier(settings: Settings) -> Courier:
+def make_courier(settings: Settings) -> "Courier":
     """Choose who takes our replies: the relay, or the outbox folder without one; SettingsError for a bad key."""
+    from mailgate.courier import OutboxCourier, RelayCourier, SigningCourier
+
     courier: Courier = RelayCourier(settings) if settings.relay.host else OutboxCourier(settings.outbox_dir)
     signer = make_signer(settings)
     return courier if signer is None else SigningCourier(courier, signer)
 
 
-def make_signer(settings: Settings) -> Signer | None:
+def make_signer(settings: Settings) -> "Signer | None":
     """Read the key that signs our mail, if there is one; SettingsError says what is wrong with it."""
     relay = settings.relay
     if relay.dkim_key is None:
         return None
+    from mailgate.authenticity import BadKey, Signer
+
     try:
         return Signer.from_file(relay.dkim_domain, relay.dkim_selector, relay.dkim_key)
     except BadKey as error:
         raise SettingsError(f"relay.dkim_key: {error}") from None
 
 
-def make_checker(settings: Settings) -> Checker | None:
+def make_checker(settings: Settings) -> "Checker | None":
     """Make what finds out who sent a mail; None where its extra is not installed."""
+    from mailgate.authenticity import Checker, is_installed
+
     if not is_installed():
         return None
     if not settings.dns.lookups:
@@ -143,10 +157,18 @@ def make_checker(settings: Settings) -> Checker | None:
     return Checker(resolver, lookups=limits.dns_lookups)
 
 
-def mailbox_door(house: House) -> MailboxDoor:
+def mailbox_door(house: House) -> "MailboxDoor":
     """Give what the command line asks about mailboxes."""
+    from mailgate.imap import ImapDoor
+
     intake = Intake(house.ledger, house.blobs, house.jobs, house.settings, senders=make_checker(house.settings))
     return ImapDoor(house.settings, house.ledger, intake)
+
+
+def _make_post(house: House) -> "Post":
+    from imports.post import Post
+
+    return Post(house.ledger, house.blobs, make_courier(house.settings), house.settings)
 
 
 class Service:
@@ -157,25 +179,42 @@ class Service:
         self._roles = roles
         settings = house.settings
         self._tasks: list[asyncio.Task[None]] = []
-        self._post = Post(house.ledger, house.blobs, make_courier(settings), settings)
-        ring = self._post.ring if "worker" in roles else lambda: None
-        self._intake = Intake(
-            house.ledger, house.blobs, house.jobs, settings, on_recorded=ring, senders=make_checker(settings)
-        )
-        self._door = SmtpDoor(settings, house.ledger, self._intake) if "smtp" in roles else None
-        self._mailboxes = ImapDoor(settings, house.ledger, self._intake) if "poller" in roles else None
+        self._post = _make_post(house) if "worker" in roles else None
+        ring = self._post.ring if self._post is not None else lambda: None
+        senders = make_checker(settings) if MAIL_ROLES & set(roles) else None
+        self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring, senders=senders)
+        self._settler: Settler | None = None
+        self.folders: LedgerFolders | None = None  #: for the file doors
+        if FOLDER_ROLES & set(roles):
+            folders = LedgerFolders(house.ledger, house.blobs, self._intake, settings, on_settling=self._ring_settler)
+            self._settler = Settler(house.ledger, self._intake, folders, settings, on_owed=ring)
+            self.folders = folders
+        self._defender = Defender(house.ledger, settings.limits)
+        logins = Logins(house.ledger, self._defender, settings.limits)
+        self._doors = list(self._make_doors(logins))
+        self._mailboxes = self._make_mailboxes() if "poller" in roles else None
         self._pool: ParsePool | None = None
         self._importer: Importer | None = None
         self._jobs: JobEngine | None = None
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    def _make_mailboxes(self) -> "ImapDoor":
+        from mailgate.imap import ImapDoor
+
+        return ImapDoor(self._house.settings, self._house.ledger, self._intake)
+
     async def start(self) -> list[tuple[str, str, int]]:
-        """Start every role; gives the open doors, which take mail from now on."""
+        """Start every role; gives the open doors, which take mails and files from now on."""
         if "worker" in self._roles:
             await self._start_worker()
+        await self._defender.load()
+        self._watch(self._defender.run())
+        if self.folders is not None and self._settler is not None:
+            await self.folders.open()
+            self._watch(self._settler.run())
         if self._mailboxes is not None:
             self._watch(self._mailboxes.run())
-        return await self._door.open() if self._door is not None else []
+        return [opened for door in self._doors for opened in await door.open()]
 
     async def wait(self) -> None:
         """Return when a task of the service has failed; it never ends well by itself."""
@@ -183,8 +222,7 @@ class Service:
 
     async def stop(self) -> None:
         """Close the doors, let what runs finish for a while, and leave the rest to the next start."""
-        closing = [door.close() for door in (self._door, self._mailboxes) if door is not None]
-        await asyncio.gather(*closing)
+        await asyncio.gather(*(door.close() for door in (*self._doors, self._mailboxes) if door is not None))
         await self._intake.drain()
         if self._importer is not None:
             await self._importer.stop(_GRACE)
@@ -193,10 +231,32 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TemporaryError):
+            await self._defender.keep()
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
 
+    def _make_doors(self, logins: Logins) -> "Iterator[SmtpDoor | SftpDoor]":
+        if "smtp" in self._roles:
+            from mailgate.smtp import SmtpDoor
+
+            yield SmtpDoor(self._house.settings, logins, self._intake)
+        if "sftp" in self._roles and self.folders is not None:
+            from transfer.sftp import SftpDoor
+
+            yield SftpDoor(self._house.settings, logins, self.folders)
+
+    def _ring_settler(self) -> None:
+        if self._settler is not None:
+            self._settler.ring()
+
     async def _start_worker(self) -> None:
+        from imports.engine import JobEngine
+        from imports.housekeeping import Housekeeper
+        from imports.perform import Importer
+        from imports.workers import ParsePool
+
+        assert self._post is not None
         house, limits = self._house, self._house.settings.limits
         self._pool = await asyncio.to_thread(
             lambda: ParsePool(

@@ -22,8 +22,11 @@ from models.connection import Rule
 from storage.blobs import DiskBlobs
 from storage.descriptors import DataTypesWrong, load_data_types
 from storage.engine import database_url, make_engine
+from storage.ledger import Ledger
 from storage.ledger.connections import list_all
+from storage.ledger.defence import list_bans
 from storage.ledger.history import open_alarms
+from transfer.sftp_keys import HostKeyFault, host_key_fingerprints
 
 _SOON = timedelta(days=21)
 
@@ -46,19 +49,23 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
-    wanted = [("smtp.port", settings.smtp.port), ("smtp.tls_port", settings.smtp.tls_port)]
+    wanted = [
+        ("smtp.port", settings.smtp.host, settings.smtp.port),
+        ("smtp.tls_port", settings.smtp.host, settings.smtp.tls_port),
+        ("sftp.port", settings.sftp.host, settings.sftp.port),
+    ]
     running = _is_served(settings)
-    for name, port in wanted:
+    for name, host, port in wanted:
         if not port or running:
             continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.smtp.host, port))
+                probe.bind((host, port))
             except OSError as error:
                 yield Finding(
                     subject="port",
-                    finding=f"{name} {settings.smtp.host}:{port} cannot be opened: {error.strerror}",
+                    finding=f"{name} {host}:{port} cannot be opened: {error.strerror}",
                     fix=f"end what listens there, or set another {name}",
                 )
 
@@ -93,6 +100,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 yield Finding(
                     subject=f"alarm {alarm.kind}", finding=alarm.message, fix=_ALARM_FIXES.get(alarm.kind, "")
                 )
+            yield from _bans(house.ledger)
             for row in house.ledger.read_now(list_all):
                 yield from _connection(settings, row.ref.rule)
     except NotReady as error:
@@ -113,7 +121,19 @@ def _database(settings: Settings) -> Iterator[Finding]:
     engine.dispose()
 
 
+def _bans(ledger: Ledger) -> Iterator[Finding]:
+    bans = ledger.read_now(list_bans, datetime.now(UTC))
+    if bans:
+        some = ", ".join(ban.address for ban in bans[:5]) + (", …" if len(bans) > 5 else "")
+        yield Finding(
+            subject="bans", finding=f"no password is taken from {len(bans)} addresses now: {some}",
+            fix="see `mailgate ban list`; `mailgate ban lift ADDRESS` where one is a client's",
+        )  # fmt: skip
+
+
 def _connection(settings: Settings, rule: Rule) -> Iterator[Finding]:
+    if rule.takes_files:
+        return
     open_to_all = not rule.allowed_senders and rule.authenticity == "off"
     remote = rule.remote
     if remote is not None and remote.tls == "off" and not _is_here(remote.host):
@@ -184,6 +204,24 @@ def _certificate(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             subject="certificate", finding=f"the TLS certificate ends on {ends:%Y-%m-%d}", fix="renew it and restart"
         )
+
+
+def _host_keys(settings: Settings) -> Iterator[Finding]:
+    paths = settings.host_key_paths
+    for path in paths:
+        if not path.exists():
+            if settings.sftp.host_keys:  # those of our own are made at the first start
+                yield Finding(
+                    subject="host key", finding=f"{path} is missing", fix="restore it: clients know it by heart"
+                )
+        elif path.stat().st_mode & 0o077:
+            yield Finding(
+                subject="host key", finding=f"{path} can be read by others on this machine", fix=f"chmod 600 {path}"
+            )
+    try:
+        host_key_fingerprints(paths)
+    except HostKeyFault as error:
+        yield Finding(subject="host key", finding=str(error), fix="set [sftp] host_keys to keys in OpenSSH's form")
 
 
 def _clock(settings: Settings) -> Iterator[Finding]:
@@ -283,12 +321,14 @@ def _is_served(settings: Settings) -> bool:
 
 
 _ALARM_FIXES = {
+    "ADDRESS_BANNED": "ask the client what changed on its side, then `mailgate ban lift ADDRESS`",
     "IMPORT_PARKED": "look at `mailgate upload show ID`, mend the cause, then `mailgate upload replay ID`",
     "RESULT_LATE": "see whether the worker role runs, and whether a long import is before it",
     "ANSWER_UNDELIVERABLE": "mend return_address or the relay, then `mailgate upload resend ID`",
     "MAILBOX_FAILING": "look at `mailgate connection test NAME`, and mend the login, the folder or the network",
+    "UPLOAD_LOST": "look at the disk and at who deletes in data_dir; its client was told to upload the file again",
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _disk, _database, _blob_store, _certificate, _clock, _ports, _risky_settings, _data_types,
+    _disk, _database, _blob_store, _certificate, _host_keys, _clock, _ports, _risky_settings, _data_types,
 )  # fmt: skip

@@ -74,6 +74,14 @@ class Dns(_Section):
     servers: tuple[DnsServer, ...] = ()  #: address, or address:port; empty: those of the machine
 
 
+class Sftp(_Section):
+    """The SFTP door."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2222  #: 0: any free port
+    host_keys: tuple[Path, ...] = ()  #: private keys in OpenSSH's form; empty: those that ``init`` made
+
+
 class Relay(_Section):
     """The mail server that takes our replies; without one they go to the outbox folder."""
 
@@ -123,6 +131,29 @@ class Limits(_Section):
     smtp_data_total: Duration = timedelta(hours=1)
     smtp_session_total: Duration = timedelta(hours=2)
 
+    sftp_connections: Positive = 1000
+    sftp_connections_per_address: Positive = 200
+    sftp_connections_per_credential: Positive = 100
+    sftp_unauthenticated: Positive = 300  #: connections that have not logged in yet
+    sftp_unauthenticated_per_address: Positive = 100
+    sftp_login_attempts: Positive = 6  #: failures in one connection, keys that do not fit among them
+    sftp_login_time: Duration = timedelta(seconds=30)  #: from the connection to the login
+    sftp_channels: Positive = 10  #: sessions in one connection
+    sftp_handles: Positive = 100  #: files and folders open at once in one session
+    sftp_idle: Duration = timedelta(minutes=15)
+
+    login_delay: Duration = timedelta(seconds=1)  #: before a wrong password is answered, at every door
+    login_points: Positive = 2  #: of one wrong password
+    login_ban_points: Positive = 14  #: an address that has so many within login_window is banned
+    login_guard_points: Positive = 28  #: a user name that has so many is guarded
+    login_window: Duration = timedelta(minutes=30)
+    login_ban: Duration = timedelta(minutes=30)
+    login_ban_growth: Annotated[int, Field(ge=0)] = 50  #: per cent that each further ban is longer
+    login_ban_longest: Duration = timedelta(days=1)
+    login_known_for: Duration = timedelta(days=90)  #: how long an address is remembered as a user's own
+    login_connections_per_second: Positive = 20  #: that have not logged in, from one address
+    login_checks: Positive = 2  #: passwords hashed at once; each takes 19 MiB
+
     message_header_bytes: Positive = 256 * 1024
     message_field_bytes: Positive = 32 * 1024
     message_parts: Positive = 200
@@ -142,6 +173,11 @@ class Limits(_Section):
     imap_rescan: Duration = timedelta(hours=1)  #: between looks at the whole folder
     imap_bytes_per_day: Positive = 2_400_000_000  #: per mailbox; Gmail allows 2,500 MB
     imap_mailboxes: Positive = 200  #: polled by one process, a thread each
+    uploads_at_once: Positive = 200  #: of one credential, at file doors
+    upload_bytes_held: Positive = 10_000_000_000  #: of one credential, under way or waiting to be judged
+    names_per_folder: Positive = 10_000
+    incomplete_kept: Duration = timedelta(hours=24)  #: for resuming a cut upload, and for renaming a held one
+    accepted_visible: Duration = timedelta(seconds=60)  #: at least so long after it was accepted
 
     ignored_quota_bytes: Positive = 1_000_000_000  #: per connection, of files that were not taken
     minimum_free_bytes: Positive = 300_000_000  #: below it deliveries are refused for now
@@ -180,10 +216,12 @@ class Settings(BaseSettings):
     domain: str = "intake.localhost"
     database_url: Literal[""] = ""  # Postgres is not built yet
     blob_url: Literal[""] = ""  # S3 is not built yet
+    settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5.0  #: that a file in a folder must stay untouched
     operators: tuple[str, ...] = ()
     support_contact: str = ""
     smtp: Smtp = Smtp()
     dns: Dns = Dns()
+    sftp: Sftp = Sftp()
     relay: Relay = Relay()
     pull: Pull = Pull()
     limits: Limits = Limits()
@@ -214,6 +252,11 @@ class Settings(BaseSettings):
         return self.data_dir / "spool"
 
     @property
+    def uploads_dir(self) -> Path:
+        """Name the folder of uploads at file doors that are under way or not judged yet."""
+        return self.data_dir / "uploads"
+
+    @property
     def outbox_dir(self) -> Path:
         """Name the folder that takes replies when no relay is configured."""
         return self.data_dir / "outbox"
@@ -242,6 +285,12 @@ class Settings(BaseSettings):
     def key_path(self) -> Path:
         """Name the TLS key in use."""
         return self.smtp.key or self.data_dir / "keys" / "tls.key"
+
+    @property
+    def host_key_paths(self) -> tuple[Path, ...]:
+        """Name the private keys that the SFTP door shows itself with."""
+        made = tuple(self.data_dir / "keys" / f"ssh_host_{kind}_key" for kind in ("ed25519", "rsa"))
+        return self.sftp.host_keys or made
 
     @property
     def reply_from(self) -> str:
@@ -277,6 +326,9 @@ def load_settings(path: Path) -> Settings:
     if settings.smtp.certificate is not None and settings.smtp.key is not None:
         pair = {"certificate": base / settings.smtp.certificate, "key": base / settings.smtp.key}
         updates["smtp"] = settings.smtp.model_copy(update=pair)
+    if settings.sftp.host_keys:
+        keys = tuple(base / path for path in settings.sftp.host_keys)
+        updates["sftp"] = settings.sftp.model_copy(update={"host_keys": keys})
     updates["relay"] = _with_secret(settings.relay, base)
     return Settings.model_construct(**{**dict(settings), **updates})
 
@@ -310,7 +362,7 @@ def _with_secret(relay: Relay, base: Path) -> Relay:
     return relay.model_copy(update=updates)
 
 
-_NOT_BUILT = {"sftp", "ftp", "web", "metrics", "s3", "settle_seconds", "database_url", "blob_url"}
+_NOT_BUILT = {"ftp", "web", "metrics", "s3", "database_url", "blob_url"}
 
 
 def _sentences(error: ValidationError) -> str:

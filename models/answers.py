@@ -1,6 +1,7 @@
 """The three answers: how their files are called.
 
-What lives here: names only. What they say is rendered by ``imports`` and ``parsing``.
+What lives here: names, and a sentence that more than one of them says. The rest is rendered by ``imports`` and
+``parsing``.
 """
 
 from collections import Counter
@@ -38,3 +39,8 @@ def result_name(name: str) -> str:
 def errors_name(name: str) -> str:
     """Name the errors file of a file."""
     return f"result_{name}.errors.csv"
+
+
+def superseding(upload: str) -> str:
+    """Say that a file begins with the whole of one that was accepted before."""
+    return f"This file begins with the whole of {upload}, accepted before under the same name, and supersedes it."

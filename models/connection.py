@@ -77,6 +77,14 @@ class Rule:
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)  #: their column's name → ours
     encoding: str = ""  #: of files without a byte-order mark, e.g. cp1252; empty: UTF-8
     remote: Remote | None = None  #: of a pull connection
+    folder: str = ""  #: sftp, ftp: the path a client sees, absolute
+    completion: str = "settle"  #: settle | rename | marker: when a file in the folder is whole
+    settle_seconds: float | None = None  #: None: the global setting
+
+    @property
+    def takes_files(self) -> bool:
+        """Say whether clients upload its files into a folder of ours."""
+        return self.method in {"sftp", "ftp"} and self.direction == "inbound" and self.methodology == "push"
 
     def to_json(self) -> dict[str, Any]:
         """Give the rule as plain JSON values, the form a version is stored in."""

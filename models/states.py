@@ -76,7 +76,18 @@ UPLOAD_MOVES: dict[UploadStatus | None, frozenset[UploadStatus]] = {
     _U.RECEIVING: frozenset(
         {_U.HELD, _U.SETTLING, _U.IMPORT_JOB_CREATED, _U.UPLOAD_FAILED, _U.INCOMPLETE, _U.WITHDRAWN}
     ),
-    _U.HELD: frozenset({_U.SETTLING, _U.IMPORT_JOB_CREATED, _U.UPLOAD_FAILED, _U.DUPLICATE, _U.WITHDRAWN, _U.IGNORED}),
+    _U.HELD: frozenset(
+        {
+            _U.RECEIVING,
+            _U.SETTLING,
+            _U.IMPORT_JOB_CREATED,
+            _U.UPLOAD_FAILED,
+            _U.DUPLICATE,
+            _U.WITHDRAWN,
+            _U.IGNORED,
+            _U.INCOMPLETE,  # never renamed from its temporary name, never marked
+        }
+    ),
     _U.SETTLING: frozenset(
         {_U.RECEIVING, _U.HELD, _U.IMPORT_JOB_CREATED, _U.UPLOAD_FAILED, _U.DUPLICATE, _U.WITHDRAWN}
     ),

@@ -60,6 +60,10 @@ class Credential(SQLModel, table=True):
     username: str | None = None
     username_key: str | None = Field(default=None, unique=True)
     password_hash: str | None = None  #: argon2id
+    former_hash: str | None = None  #: of the password before a rotation with an overlap
+    former_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ssh_keys: list[str] = Field(default_factory=list, sa_type=sa.JSON)  #: kind, base64 and comment, one line each
+    revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     return_address: str = ""
     created_at: datetime = Field(sa_type=UtcDateTime)
 
@@ -108,7 +112,7 @@ class Delivery(SQLModel, table=True):
     data_type: str
     door: str
     peer: str = ""
-    verdict: str
+    verdict: str  #: empty: not judged yet, a file at a file door that is under way, held or settling
     code: str | None = None
     message: str = ""
     sender: str = ""
@@ -149,8 +153,52 @@ class Upload(SQLModel, table=True):
     message: str = ""
     segment: str = ""
     duplicate_of: str | None = None
+    supersedes: str | None = None  #: the upload whose whole content this one begins with, taken under the same name
     blob: str | None = Field(default=None, index=True)
     received_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class FolderFile(SQLModel, table=True):
+    """What stands under a name in a client's folder: an upload from its first byte on, or a marker file."""
+
+    __tablename__ = "folder_file"
+    __table_args__ = (sa.Index("ix_folder_file_place", "credential_id", "folder", "dry_run", "gone_at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    credential_id: int = Field(foreign_key="credential.id")
+    folder: str  #: the connection's, absolute
+    dry_run: bool = False  #: in ``<folder>/dryrun``
+    name: str  #: NFC
+    upload_id: str | None = Field(default=None, foreign_key="upload.id", unique=True)  #: none: a marker that waits
+    spool: str | None = Field(default=None, index=True)  #: the file with its bytes, until it is judged
+    size: int = 0  #: bytes, as of the last close or cut
+    generation: int = 1  #: counts its openings: what settled must be what was closed last
+    marked: bool = False  #: its marker file has come
+    visit: str | None = Field(default=None, index=True)  #: the session that must end before it vanishes
+    touched_at: datetime = Field(sa_type=UtcDateTime)
+    due_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  #: settled then, if untouched
+    judged_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    gone_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  #: no longer seen
+
+
+class FolderAnswer(SQLModel, table=True):
+    """One receipt, result or errors file in a client's ``results`` folder; what it says is made when it is read."""
+
+    __tablename__ = "folder_answer"
+    __table_args__ = (
+        sa.UniqueConstraint("upload_id", "kind", "attempt"),
+        sa.Index("ix_folder_answer_place", "credential_id", "folder", "name"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    credential_id: int = Field(foreign_key="credential.id")
+    folder: str  #: the connection's, absolute
+    name: str  #: the newest has the plain name, an older one carries its trace id
+    upload_id: str = Field(foreign_key="upload.id")
+    kind: str  #: receipt, result or errors
+    attempt: int = 0  #: of a result and its errors file
+    created_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    gone_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  #: removed by the client, or past its time
 
 
 class Attempt(SQLModel, table=True):
@@ -281,3 +329,22 @@ class MailboxMessage(SQLModel, table=True):
     reason: str = ""  #: why the latest try was in vain
     next_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  #: of the next try
     recorded_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class Defence(SQLModel, table=True):
+    """What is remembered of failed logins: of an address (``address:…``) or of a user (``user:…``, a digest)."""
+
+    subject: str = Field(primary_key=True)
+    failures: list[list[Any]] = Field(default_factory=list, sa_type=sa.JSON)  #: time, points, the other side
+    banned_until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    bans: int = 0  #: in a row
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class KnownLogin(SQLModel, table=True):
+    """An address from which a user has logged in; others' failures do not shut such a pair out."""
+
+    __tablename__ = "known_login"
+    user: str = Field(primary_key=True)  #: a digest
+    address: str = Field(primary_key=True)
+    seen_at: datetime = Field(sa_type=UtcDateTime, index=True)

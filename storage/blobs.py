@@ -4,6 +4,7 @@ What lives here: the seam of at most five methods and its two implementations, d
 whose bytes they are.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -40,8 +41,11 @@ class BlobWriter(Protocol):
 class Blobs(Protocol):
     """The seam: where bytes are kept."""
 
-    def create(self, now: datetime) -> BlobWriter:
-        """Begin a blob under a new id."""
+    def create(self, now: datetime, *, of: Path | None = None) -> BlobWriter:
+        """Begin a blob under a new id; ``of``: with the bytes of a file that is durable and is not written to again.
+
+        Nothing is appended to a blob begun with a file.
+        """
 
     def commit(self, writers: Iterable[BlobWriter]) -> None:
         """Make blobs durable, all of them; OSError when one is not, and then none may be relied on."""
@@ -81,6 +85,30 @@ class _DiskWriter:
             self._file.close()
 
 
+class _LinkedWriter:
+    """A blob that is a second name of a file: its bytes are on the disk already, only the name must get there."""
+
+    def __init__(self, blob_id: str, path: Path, of: Path) -> None:
+        self.id = blob_id
+        self.path = path
+        self.size = of.stat().st_size
+        os.link(of, path)
+        os.utime(path)  # a blob is as old as its name: the sweep must not take an old file's new one for an orphan
+
+    def write(self, data: bytes) -> None:
+        raise ValueError("a blob begun with a file is whole")
+
+    def hexdigest(self) -> str:
+        found = sha256()
+        with self.path.open("rb") as source:
+            while block := source.read(1 << 20):
+                found.update(block)
+        return found.hexdigest()
+
+    def sync(self) -> None:
+        """Do nothing: the file was synced before it was linked."""
+
+
 class DiskBlobs:
     """Keep blobs as files, one folder a day.
 
@@ -95,15 +123,27 @@ class DiskBlobs:
         # Syncs of several small files at once share the file system's journal commit.
         self._syncers = ThreadPoolExecutor(8, thread_name_prefix="blob-sync")
 
-    def create(self, now: datetime) -> _DiskWriter:
-        """Begin a blob under a new id."""
+    def create(self, now: datetime, *, of: Path | None = None) -> "_DiskWriter | _LinkedWriter":
+        """Begin a blob under a new id, a file's bytes by a second name of it where its disk is ours."""
         blob_id = new_blob_id(now)
         self._make_day(blob_id[:8])
-        return _DiskWriter(blob_id, self.path(blob_id))
+        path = self.path(blob_id)
+        if of is None:
+            return _DiskWriter(blob_id, path)
+        try:
+            return _LinkedWriter(blob_id, path, of)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+        writer = _DiskWriter(blob_id, path)
+        with of.open("rb") as source:
+            while block := source.read(1 << 20):
+                writer.write(block)
+        return writer
 
     def commit(self, writers: Iterable[BlobWriter]) -> None:
         """Sync each file, then each folder that has one of them."""
-        disk = [writer for writer in writers if isinstance(writer, _DiskWriter)]
+        disk = [writer for writer in writers if isinstance(writer, _DiskWriter | _LinkedWriter)]
         if len(disk) == 1:
             disk[0].sync()
         else:
@@ -178,9 +218,11 @@ class MemoryBlobs:
         self._open: dict[str, _MemoryWriter] = {}
         self._kept: dict[str, tuple[bytes, datetime]] = {}
 
-    def create(self, now: datetime) -> _MemoryWriter:
+    def create(self, now: datetime, *, of: Path | None = None) -> _MemoryWriter:
         """Begin a blob under a new id."""
         writer = _MemoryWriter(new_blob_id(now))
+        if of is not None:
+            writer.write(of.read_bytes())
         self._open[writer.id] = writer
         return writer
 

@@ -5,7 +5,8 @@ What lives here: the reading. What a descriptor means is decided by ``models.des
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,34 @@ def load_data_types(extra_dir: Path | None = None, enums: Enums | None = None) -
     for name, values in (enums or {}).items():
         found[name] = _with_enums(name, values, found)
     return dict(sorted(found.items()))
+
+
+class DataTypePrefixes:
+    """Know which beginnings of file names mean which data type; an operator's own are looked for now and then."""
+
+    def __init__(
+        self,
+        extra_dir: Path,
+        enums: Enums | None = None,
+        *,
+        seconds: float = 2.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._extra_dir, self._enums = extra_dir, enums
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._read: tuple[float, dict[str, tuple[str, ...]]] | None = None
+
+    def read(self) -> dict[str, tuple[str, ...]]:
+        """Give the prefixes by data type; where a descriptor is wrong, those of the last time."""
+        now = self._monotonic()
+        if self._read is None or now - self._read[0] >= self._seconds:
+            try:
+                found = {name: one.prefixes for name, one in load_data_types(self._extra_dir, self._enums).items()}
+            except ValueError:
+                found = self._read[1] if self._read else {name: one.prefixes for name, one in load_data_types().items()}
+            self._read = (now, found)
+        return self._read[1]
 
 
 def _with_enums(name: str, enums: Mapping[str, tuple[str, ...]], found: Mapping[str, DataType]) -> DataType:

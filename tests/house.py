@@ -29,11 +29,13 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import structlog
 
 from intake.accept import Intake
+from intake.defender import Defender
+from intake.logins import Logins
 from intake.provisioning import plan_file, read_names
 from mailgate.app import House, create_database, open_house
 from mailgate.settings import Limits, Settings, Smtp
@@ -69,6 +71,10 @@ address = "acme-conversions-x7"
 _HEADER = "CampaignId,ActionTrackerId,EventDate,OrderId,ClickId,CustomerStatus,CurrencyCode,Amount"
 _numbers = itertools.count(1)
 _run = os.urandom(4).hex()
+#: No ban and no delay, unless a test wants them: all clients of all tests come from one address.
+UNDEFENDED = {
+    "minimum_free_bytes": 1, "login_delay": "0s", "login_ban_points": 1_000_000, "login_guard_points": 1_000_000,
+}  # fmt: skip
 _LINES = structlog.processors.JSONRenderer()
 
 
@@ -210,7 +216,8 @@ class RunningService:
     def start(self, *, roles: str = "", **variables: str) -> "RunningService":
         """Start on free ports and return when it is ready; keywords are settings, e.g. ``LIMITS__SMTP_IDLE="1s"``."""
         assert self._process is None, "the service runs already"
-        environment = {**os.environ, "MAILGATE_SMTP__PORT": "0", "MAILGATE_DNS__LOOKUPS": "false"}
+        environment = {**os.environ, "MAILGATE_SMTP__PORT": "0", "MAILGATE_SFTP__PORT": "0"}
+        environment["MAILGATE_DNS__LOOKUPS"] = "false"
         environment.update({f"MAILGATE_{name}": value for name, value in variables.items()})
         words = ["serve", *(["--roles", roles] if roles else [])]
         with (self.folder / "service.log").open("a") as log:
@@ -325,12 +332,14 @@ async def open_inside(
     settings = Settings.model_construct(
         data_dir=folder / "data",
         smtp=Smtp(**{"port": 0, **(smtp or {})}),
-        limits=Limits(**{"minimum_free_bytes": 1, **(limits or {})}),
+        limits=Limits(**{**UNDEFENDED, **(limits or {})}),
     )
-    await asyncio.to_thread(shutil.copytree, _database_once(), settings.data_dir)
+    await asyncio.to_thread(shutil.copytree, database_once(), settings.data_dir)
     with open_house(settings) as house:
         intake = Intake(house.ledger, house.blobs, house.jobs, settings, clock=clock, senders=senders)
-        door = SmtpDoor(settings, house.ledger, intake)
+        defender = Defender(house.ledger, settings.limits, clock=clock)
+        await defender.load()
+        door = SmtpDoor(settings, Logins(house.ledger, defender, settings.limits, clock=clock), intake)
         ports = {name: port for name, _, port in await door.open()}
         try:
             inside = Inside(settings=settings, house=house, intake=intake, door=door, ports=ports)
@@ -342,19 +351,20 @@ async def open_inside(
             await intake.drain()
 
 
-class _InThread:
-    """The life of a house in a thread of its own."""
+class InThread(Generic[T]):
+    """The life of something whose event loop runs in a thread of its own, for clients that block."""
 
-    def __init__(self, folder: Path, connections: str, options: dict[str, Any]) -> None:
-        self._make = functools.partial(open_inside, folder, connections, **options)
+    def __init__(self, make: Callable[[], contextlib.AbstractAsyncContextManager[T]]) -> None:
+        self._make = make
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing: asyncio.Event | None = None
-        self._opened: Inside | None = None
+        self._opened: T | None = None
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="inside", daemon=True)
 
-    def open(self) -> Inside:
+    def open(self) -> T:
+        """Give what was opened."""
         self._thread.start()
         assert self._ready.wait(30), "the house did not open"
         if self._opened is None:
@@ -363,6 +373,7 @@ class _InThread:
         return self._opened
 
     def close(self) -> None:
+        """End the loop and its thread."""
         if self._loop is not None and self._closing is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join(30)
@@ -389,7 +400,7 @@ class _InThread:
 @contextlib.contextmanager
 def inside(folder: Path, connections: str = CONNECTION, **options: Any) -> Iterator[Inside]:
     """Open a house whose event loop runs in a thread, for clients that block; options are those of ``open_inside``."""
-    life = _InThread(folder, connections, options)
+    life = InThread(functools.partial(open_inside, folder, connections, **options))
     try:
         yield life.open()
     finally:
@@ -416,7 +427,8 @@ def _set_up_once() -> Path:
 
 
 @functools.cache
-def _database_once() -> Path:
+def database_once() -> Path:
+    """Give a data directory to copy: database, certificate, no connection."""
     settings = Settings.model_construct(data_dir=_once() / "data")
     create_database(settings)
     write_local_certificate(settings.certificate_path, settings.key_path, DOMAIN)

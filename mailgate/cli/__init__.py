@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer._click.exceptions import ClickException as UsageError  # Typer names no public one
 
-from mailgate.cli import connections, files, service, uploads
+from mailgate.cli import connections, credentials, files, service, uploads
 from mailgate.cli.state import EXIT_INTERRUPTED, EXIT_SERVER, EXIT_USAGE, Stop, state
 from models.faults import MailgateError, TemporaryError
 
@@ -21,6 +21,8 @@ app = typer.Typer(
 service.register(app)
 files.register(app)
 app.add_typer(connections.app, name="connection", help="Set up, look up, pause and delete connections.")
+app.add_typer(credentials.app, name="credential", help="Change a password, or take every secret away.")
+app.add_typer(credentials.bans, name="ban", help="The addresses from which no password is taken.")
 app.add_typer(uploads.app, name="upload", help="Look up what became of a file; replay, resend or cancel it.")
 app.add_typer(files.data_types, name="data-type", help="The data types: columns, rules and samples.")
 

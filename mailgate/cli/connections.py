@@ -1,11 +1,13 @@
-"""``mailgate connection``: apply, list, show, test, pull, pause, resume, delete."""
+"""``mailgate connection``: apply, list, show, files, test, pull, pause, resume, delete."""
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mailgate.cli.folders import commands, door_fields, host_keys, print_files
 from mailgate.cli.pulling import register
 from mailgate.cli.state import (
     EXIT_MISSING,
@@ -32,7 +34,7 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
     """Create or update what a file says; prints what was provisioned. Never deletes, all or nothing."""
     from intake.provisioning import FileRefused, plan_file, read_names
     from storage.descriptors import load_data_types
-    from storage.ledger.applying import ApplyRefused, apply_plan, credentials_by_name
+    from storage.ledger.applying import ApplyRefused, apply_plan, credentials_by_name, revoked_among
 
     try:
         text = file.read_text(encoding="utf-8")
@@ -51,16 +53,15 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
             rules = rooms.ledger.write_now(apply_plan, provisioned.plan, now())
         except ApplyRefused as error:
             raise Stop(EXIT_REFUSED, f"nothing was applied: {error}") from None
+        revoked = rooms.ledger.read_now(revoked_among, read_names(text))
         usernames = {one.name.casefold(): one.username for one in provisioned.plan.credentials}
         passwords = {name.casefold(): password for name, password in provisioned.passwords.items()}
-        printed = []
-        for rule in rules:
-            entry = _provisioned(rule, rooms.settings.domain)
-            if "username" not in entry and (username := usernames.get(rule.credential.casefold())):
-                entry["username"] = username
-            if password := passwords.get(rule.credential.casefold()):
-                entry["password"] = password
-            printed.append(entry)
+        printed = [_provisioned(rule, rooms.settings, usernames, passwords) for rule in rules]
+    for warning in provisioned.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    for name in revoked:
+        way = "`mailgate credential rotate` brings it back"
+        print(f"warning: credential {name!r} is revoked: its secrets were left out; {way}", file=sys.stderr)
     told = {entry.get("password") for entry in printed}
     for name, password in provisioned.passwords.items():  # whose connections are in another file, or come later
         if password not in told:
@@ -76,20 +77,28 @@ def apply(file: Annotated[Path, typer.Argument(help="A TOML file of accounts, cr
         say("Passwords are shown this once; only their hash is kept.")
 
 
-def _provisioned(rule: Any, domain: str) -> dict[str, Any]:
+def _provisioned(
+    rule: Any, settings: Any, usernames: dict[str, str | None], passwords: dict[str, str]
+) -> dict[str, Any]:
     entry: dict[str, Any] = {"connection": rule.name}
-    if (address := _address(rule, domain)) is not None:
+    if rule.takes_files:
+        entry |= door_fields(settings, rule, host_keys)
+    elif (address := _address(rule, settings.domain)) is not None:
         entry["address"] = address
     if rule.remote is not None:
         entry |= {"host": rule.remote.host, "port": rule.remote.port_in_use, "username": rule.remote.username}
         entry["folder"] = rule.remote.folder
+    if "username" not in entry and (username := usernames.get(rule.credential.casefold())):
+        entry["username"] = username
+    if password := passwords.get(rule.credential.casefold()):
+        entry["password"] = password
     return entry
 
 
 def _address(rule: Any, domain: str) -> str | None:
     """Give the address of a connection: at our own door, or the plus-address of its mailbox where that has one."""
     if rule.remote is None:
-        return f"{rule.address}@{domain}"
+        return f"{rule.address}@{domain}" if rule.address else ""
     name, at, host = rule.remote.username.partition("@")
     return f"{name}+{rule.address}@{host}" if at else None
 
@@ -107,7 +116,11 @@ def list_() -> None:
         print("There are no connections yet: `mailgate connection apply FILE` creates them.")
     else:
         header = ("connection", "account", "data_type", "pattern", "address", "state", "health")
-        print_table(header, [[row[key] for key in header] for row in rows])
+        shown = [{**row, "address": row["folder"] or row["address"]} for row in rows]
+        print_table(
+            ("connection", "account", "data_type", "pattern", "address or folder", "state", "health"),
+            [[row[key] for key in header] for row in shown],
+        )
 
 
 @app.command()
@@ -119,13 +132,20 @@ def show(name: Name) -> None:
         rows = [row for row in rooms.ledger.read_now(list_all) if row.ref.rule.name.casefold() == name.casefold()]
         if not rows:
             raise Stop(EXIT_MISSING, f"there is no connection {name!r}")
-        shown = _object(rows[0], rooms.settings.domain)
-        if rows[0].ref.rule.remote is not None:
-            shown["polling"] = _polling(rooms, rows[0].ref.rule.remote)
+        shown, rule = _object(rows[0], rooms.settings.domain), rows[0].ref.rule
+        if rule.remote is not None:
+            shown["polling"] = _polling(rooms, rule.remote)
         host, port = rooms.settings.smtp.host, rooms.settings.smtp.port
+        example, pasted = "", []
+        if rule.takes_files:
+            example = _example_of(rule, rooms.settings)
+            shown |= door_fields(rooms.settings, rule, host_keys)
+            pasted = commands(rooms.settings, rule, rows[0].username or "", host_keys, example)
+            shown["commands"] = dict(pasted)
     if state.json:
         print_json(shown)
         return
+    shown.pop("commands", None)
     polling = shown.pop("polling", None)
     remote = shown.pop("remote", None)
     print_fields(
@@ -137,10 +157,20 @@ def show(name: Name) -> None:
         print("\nHow the polling goes:")
         print_fields(list((polling or {"polled_at": "never: does a service with the role poller run?"}).items()))
         return
+    if rule.takes_files:
+        for program, command in pasted:
+            print(f"\n{program}:\n  {command}")
+        return
     print(
         f"\nTo send a file by hand:\n  swaks --server {host}:{port} --to {shown['address']} "
         f"--attach-type text/csv --attach @{_example(shown['pattern'])}"
     )
+
+
+@app.command()
+def files(name: Name) -> None:
+    """List what stands in a connection's folder, in which state it is, and why something is held."""
+    print_files(name)
 
 
 @app.command()
@@ -220,6 +250,16 @@ def _polling(rooms: Any, remote: Any) -> dict[str, Any] | None:
     shown: dict[str, Any] = {key: moment(value) if value else None for key, value in times.items()}
     return {"polled_by": found.polled_by or None, **shown, "failures": found.failures, "step": found.step or None,
             "reason": found.reason or None}  # fmt: skip
+
+
+def _example_of(rule: Any, settings: Any) -> str:
+    """Give a file name that a connection with a folder takes."""
+    from storage.descriptors import load_data_types
+
+    if rule.pattern:
+        return _example(rule.pattern)
+    known = load_data_types(settings.data_types_dir, settings.enums).get(rule.data_type)
+    return f"{known.prefixes[0] if known and known.prefixes else ''}example.csv"
 
 
 def _example(pattern: str) -> str:

@@ -80,17 +80,22 @@ def match(
 ) -> None:
     """Tell which connection would take these files, and why the others would not; exit 1 when none would."""
     from matching.explain import explain as explain_match
+    from storage.descriptors import load_data_types
     from storage.ledger.connections import list_all
 
     with house() as rooms:
         rows = rooms.ledger.read_now(list_all)
-    rules = [row.ref.rule for row in rows]
-    paused = {row.ref.rule.name for row in rows if row.ref.state == "paused"}
+        rules = [row.ref.rule for row in rows]
+        paused = {row.ref.rule.name for row in rows if row.ref.state == "paused"}
+        prefixes = {
+            name: one.prefixes
+            for name, one in load_data_types(rooms.settings.data_types_dir, rooms.settings.enums).items()
+        }
+    explained = explain_match(names, rules, paused, prefixes)
     if connection is not None:
-        rules = [rule for rule in rules if rule.name.casefold() == connection.casefold()]
-        if not rules:
+        explained = tuple(one for one in explained if one.connection.casefold() == connection.casefold())
+        if not explained:
             raise Stop(EXIT_MISSING, f"there is no connection {connection!r}")
-    explained = explain_match(names, rules, paused)
     if state.json:
         print_json([
             {"connection": one.connection, "would_take": one.would_take, "code": one.code, "message": one.message,

@@ -18,6 +18,10 @@ support_contact = ""           # printed in every answer: whom a client asks
 host = "127.0.0.1"
 port = 2525
 
+[sftp]
+host = "127.0.0.1"
+port = 2222
+
 # Without a relay, replies are written as .eml files to <data_dir>/outbox.
 # [relay]
 # host = "mail.example.com"
@@ -36,7 +40,7 @@ def register(app: typer.Typer) -> None:
 def init(
     folder: Annotated[Path, typer.Option("--dir", help="The folder to set up.")] = Path("."),
 ) -> None:
-    """Write a configuration, a TLS certificate for local use and the database."""
+    """Write a configuration, host keys, a TLS certificate for local use and the database."""
     from mailgate.app import create_database
     from mailgate.tls import write_local_certificate
 
@@ -49,17 +53,24 @@ def init(
 
     settings = load_settings(config)
     create_database(settings)
+    from transfer.sftp_keys import host_key_fingerprints, make_host_keys
+
+    make_host_keys(settings.host_key_paths)
     if settings.smtp.certificate is None and not settings.certificate_path.exists():
         write_local_certificate(settings.certificate_path, settings.key_path, settings.domain)
+    fingerprints = host_key_fingerprints(settings.host_key_paths)
     if state.json:
-        print_json({"config": str(config), "data_dir": str(settings.data_dir)})
-    say(f"Wrote {config} and {settings.data_dir}.\nNext: mailgate --config {config} serve")
+        print_json({"config": str(config), "data_dir": str(settings.data_dir), "host_keys": fingerprints})
+    say(f"Wrote {config} and {settings.data_dir}.")
+    for algorithm, fingerprint in fingerprints.items():
+        say(f"SFTP host key {algorithm} {fingerprint}")
+    say(f"Next: mailgate --config {config} serve")
 
 
 def serve(
     roles: Annotated[
-        str, typer.Option(help="Comma-separated: smtp, poller, worker. Default: all.")
-    ] = "smtp,poller,worker",
+        str, typer.Option(help="Comma-separated: smtp, sftp, poller, worker. Default: all.")
+    ] = "smtp,sftp,poller,worker",
 ) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT."""
     import asyncio

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from intake.accept import Intake
+from intake.logins import Logins
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from mailgate.smtp import replies
 from mailgate.smtp.hooks import Hooks
 from mailgate.smtp.session import SmtpSession
 from mailgate.smtp.shared import Gate, Shared
-from storage.ledger import Ledger
 
 log = get_logger("smtp")
 _BACKLOG = 512
@@ -105,9 +105,9 @@ def _address(transport: Any) -> str:
 class SmtpDoor:
     """Open the SMTP door: one listener with STARTTLS, and one with implicit TLS where a port is set."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, intake: Intake) -> None:
+    def __init__(self, settings: Settings, logins: Logins, intake: Intake) -> None:
         tls = server_tls(settings.certificate_path, settings.key_path)
-        self._shared = Shared(settings=settings, ledger=ledger, intake=intake, gate=Gate(settings.limits), tls=tls)
+        self._shared = Shared(settings=settings, logins=logins, intake=intake, gate=Gate(settings.limits), tls=tls)
         self._hooks = Hooks(self._shared)
         self._servers: list[asyncio.Server | _TlsListener] = []
 

@@ -11,7 +11,6 @@ from aiosmtpd.smtp import MISSING, AuthResult
 from aiosmtpd.smtp import Session as SessionState
 
 from intake.accept import NoSpace
-from intake.logins import check_login
 from intake.mail import Recipient
 from mailgate.observe import get_logger
 from mailgate.smtp import replies
@@ -107,16 +106,17 @@ class Hooks:
 
     async def _login(self, server: Any, name: bytes, password: bytes) -> AuthResult:
         try:
-            credential = await check_login(
-                self._shared.ledger, name.decode("utf-8", "replace"), password.decode("utf-8", "replace")
+            username = name.decode("utf-8", "replace")
+            login = await self._shared.logins.by_password(
+                username, password.decode("utf-8", "replace"), peer_of(server.session)
             )
         except TemporaryError:
             await server.push(replies.BAD_LOGIN_TRY_LATER)
             return AuthResult(success=False)
-        if credential is None:
-            log.warning("login refused", peer=peer_of(server.session), username=name.decode("utf-8", "replace")[:100])
+        if login is None:
+            log.warning("login refused", peer=peer_of(server.session), username=username[:100])
             return AuthResult(success=False, handled=False)
-        return AuthResult(success=True, auth_data=credential)
+        return AuthResult(success=True, auth_data=login.credential)
 
 
 def peer_of(session: Any) -> str:

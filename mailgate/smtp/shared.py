@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from intake.accept import Intake
+from intake.logins import Logins
 from mailgate.settings import Limits, Settings, Smtp
-from storage.ledger import Ledger
 
 
 def is_trusted(peer: str, smtp: Smtp) -> bool:
@@ -60,7 +60,7 @@ class Shared:
     """Everything a session needs beside its socket."""
 
     settings: Settings
-    ledger: Ledger
+    logins: Logins
     intake: Intake
     gate: Gate
     tls: ssl.SSLContext

@@ -37,6 +37,12 @@ def owe_receipt_again(session: Session, trace_id: str, now: datetime, domain: st
         session.add(_answer(trace_id, RECEIPT, sequence, address, now, domain, []))
 
 
+def owe_receipt_once(session: Session, trace_id: str, now: datetime, domain: str) -> None:
+    """Owe a receipt of a delivery that had none: one that is cut off again and again is told of once."""
+    if next_sequence(session, trace_id, RECEIPT) == 1:
+        owe_receipt_again(session, trace_id, now, domain)
+
+
 def owe_partial_result(session: Session, trace_id: str, now: datetime, domain: str) -> list[str]:
     """Owe the result of what has ended, naming what is missing; returns the uploads that are missing."""
     ended, missing = _ended_and_missing(session, trace_id)

@@ -4,6 +4,7 @@ What lives here: the one transaction of ``connection apply``. The plan was check
 know (names and addresses already in use) is checked here.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from models.connection import Rule
 from models.faults import MailgateError
 from models.states import ConnectionState
 from models.tables import Account, Connection, ConnectionVersion, Credential, IntakeAddress
+from storage.ledger.folders import connections_of
 from storage.ledger.mailboxes import pulled
 
 
@@ -29,6 +31,7 @@ class CredentialPlan:
     username: str | None
     return_address: str
     password_hash: str | None
+    ssh_keys: tuple[str, ...] | None = None  #: None leaves the keys as they are
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +42,7 @@ class Plan:
     credentials: tuple[CredentialPlan, ...]
     rules: tuple[Rule, ...]
     proposed: dict[str, str]  #: name of a connection → a generated local part, used when it is new
+    check_folder: Callable[[Sequence[Rule]], str | None] = lambda _rules: None  #: why one folder cannot serve them all
 
 
 def apply_plan(session: Session, plan: Plan, now: datetime) -> list[Rule]:
@@ -51,6 +55,8 @@ def apply_plan(session: Session, plan: Plan, now: datetime) -> list[Rule]:
         _apply_credential(session, credential, now)
     session.flush()
     rules = [_apply_rule(session, rule, plan.proposed[rule.name], now) for rule in plan.rules]
+    for name in {rule.credential.casefold() for rule in rules if rule.takes_files}:
+        _check_folders(session, name, plan.check_folder)
     _check_mailboxes(session)
     return rules
 
@@ -75,10 +81,17 @@ def _check_mailboxes(session: Session) -> None:
 
 
 def credentials_by_name(session: Session, names: list[str]) -> dict[str, str | None]:
-    """Give the password hash of each credential that exists, by case-folded name."""
+    """Give the password hash of each credential that exists, by case-folded name; empty for a revoked one."""
     keys = [name.casefold() for name in names]
     found = session.exec(select(Credential).where(col(Credential.name_key).in_(keys)))
-    return {credential.name_key: credential.password_hash for credential in found}
+    return {one.name_key: one.password_hash if one.revoked_at is None else "" for one in found}
+
+
+def revoked_among(session: Session, names: list[str]) -> list[str]:
+    """List those of some credentials that are revoked: an apply does not bring their secrets back."""
+    keys = [name.casefold() for name in names]
+    found = session.exec(select(Credential).where(col(Credential.name_key).in_(keys)))
+    return sorted(credential.name for credential in found if credential.revoked_at is not None)
 
 
 def _account(session: Session, name: str) -> Account | None:
@@ -103,8 +116,12 @@ def _apply_credential(session: Session, plan: CredentialPlan, now: datetime) -> 
             raise ApplyRefused(f"credential {plan.name!r}: the user name {plan.username!r} is taken")
     credential.username, credential.username_key = plan.username, key
     credential.return_address = plan.return_address
-    if plan.password_hash is not None:
-        credential.password_hash = plan.password_hash
+    if credential.revoked_at is None:  # what was taken away does not come back with the next apply
+        if plan.password_hash is not None:
+            credential.password_hash = plan.password_hash
+            credential.former_hash = credential.former_until = None
+        if plan.ssh_keys is not None:
+            credential.ssh_keys = list(plan.ssh_keys)
     session.add(credential)
 
 
@@ -124,6 +141,8 @@ def _apply_rule(session: Session, rule: Rule, proposed: str, now: datetime) -> R
     if found is not None and found.account_id != account.id:
         raise ApplyRefused(f"connection {rule.name!r} belongs to another account")
     address = rule.address or (found.address if found is not None else None) or proposed
+    if rule.takes_files:
+        address = ""
     wanted = Rule.from_json({**rule.to_json(), "address": address})
     credential_id = credential.id if credential else None
     if found is None:
@@ -138,7 +157,7 @@ def _apply_rule(session: Session, rule: Rule, proposed: str, now: datetime) -> R
         return wanted
     _claim(session, found, address, rule.name, now)
     found.version += 1
-    found.address, found.name, found.credential_id = address, rule.name, credential_id
+    found.address, found.name, found.credential_id = address or None, rule.name, credential_id
     assert found.id is not None
     session.add(ConnectionVersion(connection_id=found.id, number=found.version, rule=wanted.to_json(), created_at=now))
     session.add(found)
@@ -146,11 +165,24 @@ def _apply_rule(session: Session, rule: Rule, proposed: str, now: datetime) -> R
     return wanted
 
 
+def _check_folders(session: Session, credential: str, check: Callable[[Sequence[Rule]], str | None]) -> None:
+    """Raise ApplyRefused where the connections of a credential cannot be told apart in their folders."""
+    found = connections_of(session, credential)
+    by_folder: dict[str, list[Rule]] = {}
+    for ref in found[1] if found else ():
+        by_folder.setdefault(ref.rule.folder, []).append(ref.rule)
+    for rules in [*by_folder.values(), [ref.rule for ref in found[1]] if found else []]:
+        if (why := check(rules)) is not None:
+            raise ApplyRefused(why)
+
+
 def _claim(session: Session, connection: Connection, address: str, name: str, now: datetime) -> None:
     """Give a connection an address; its former one is retired and takes no more mail."""
     assert connection.id is not None
     holder = session.get(IntakeAddress, address)
-    if holder is None:
+    if not address:
+        pass  # its files come into a folder
+    elif holder is None:
         session.add(IntakeAddress(local_part=address, connection_id=connection.id))
     elif holder.connection_id != connection.id:
         raise ApplyRefused(f"connection {name!r}: the address {address!r} is or was another connection's")

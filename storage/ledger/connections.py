@@ -106,11 +106,11 @@ def set_state(session: Session, name: str, state: ConnectionState, now: datetime
     return True
 
 
-def credential_for_login(session: Session, username: str) -> tuple[str, str | None] | None:
-    """Find a credential by its user name, in any case: its name and password hash."""
-    statement = select(Credential).where(Credential.username_key == username.casefold())
-    credential = session.exec(statement).first()
-    return None if credential is None else (credential.name, credential.password_hash)
+def former_connection(session: Session, trace_id: str) -> tuple[int, int, Rule]:
+    """Give id, version and rule of the connection that a delivery names, also a deleted one."""
+    delivery = session.get_one(Delivery, trace_id)
+    rule = rule_of_version(session, delivery.connection_id, delivery.version)
+    return delivery.connection_id, delivery.version, rule
 
 
 def rule_of_version(session: Session, connection_id: int, number: int) -> Rule:

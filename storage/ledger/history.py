@@ -177,7 +177,7 @@ def _object(session: Session, delivery: Delivery, connection: Connection, upload
         "bytes": upload.size if upload else None,
         "sha256": (upload.sha256 or None) if upload else None,
         "received_at": _time(delivery.received_at),
-        "delivery_verdict": delivery.verdict,
+        "delivery_verdict": delivery.verdict or None,
         "status": upload.status
         if upload
         else ("upload_failed" if delivery.verdict == "rejected" else delivery.verdict),
@@ -185,6 +185,7 @@ def _object(session: Session, delivery: Delivery, connection: Connection, upload
         "message": upload.message if upload else delivery.message,
         "duplicate_of": upload.duplicate_of if upload else delivery.duplicate_of,
         "authenticity": delivery.authenticity and {key: delivery.authenticity[key] for key in ("spf", "dkim", "dmarc")},
+        "supersedes": upload.supersedes if upload else None,
         "import": result,
     }
 

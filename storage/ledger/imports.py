@@ -18,6 +18,8 @@ from storage.jobs import Enqueue
 from storage.ledger.answers import last_attempt, owe_receipt_again, owe_result
 from storage.ledger.contents import firsts_of_contents
 from storage.ledger.deliveries import queue_attempt
+from storage.ledger.folder_answers import post_receipt, post_result
+from storage.ledger.moves import move_upload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +39,7 @@ class Order:
     started_at: datetime
     dry_run: bool
     duplicate_of: str | None
+    supersedes: str | None = None
     parent_trace_id: str | None = None
 
 
@@ -84,7 +87,7 @@ def begin(
         rule=Rule.from_json(version.rule), file_name=upload.file_name,
         answer_name=_answer_name(session, upload), blob=upload.blob, sha256=upload.sha256,
         received_at=upload.received_at, started_at=attempt.started_at, dry_run=delivery.dry_run,
-        duplicate_of=upload.duplicate_of,
+        duplicate_of=upload.duplicate_of, supersedes=upload.supersedes,
     )  # fmt: skip
 
 
@@ -111,6 +114,7 @@ def finish(
     session.add(attempt)
     session.flush()
     owe_result(session, upload.trace_id, now, domain)
+    post_result(session, upload_id, number, now, errors=errors_blob is not None)
     _clear_alarms(session, upload_id, now)
     return True
 
@@ -177,7 +181,7 @@ def replay(session: Session, upload_id: str, now: datetime, enqueue: Enqueue, *,
     delivery = session.get_one(Delivery, upload.trace_id)
     if upload.status == UploadStatus.DUPLICATE:
         upload.code, upload.message = None, ""
-        _move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, _REPLAYED, now)
+        move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, _REPLAYED, now)
         if delivery.verdict != Verdict.ACCEPTED:
             _judge_again(session, delivery.trace_id, Verdict.ACCEPTED, _REPLAYED, now)
     version = delivery.version if with_rule_of_then else connection.version
@@ -219,17 +223,18 @@ def release_held(
         if first is not None and policy == "reject":
             upload.code = Code.DUPLICATE_FILE
             upload.message = f"The same content came before, in the delivery {first}; it is not imported again."
-            _move_upload(session, upload, UploadStatus.DUPLICATE, upload.message, now)
+            move_upload(session, upload, UploadStatus.DUPLICATE, upload.message, now)
             judged.setdefault(upload.trace_id, Verdict.DUPLICATE)
             continue
         upload.code, upload.message = None, ""
-        _move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, _RELEASED, now)
+        move_upload(session, upload, UploadStatus.IMPORT_JOB_CREATED, _RELEASED, now)
         queue_attempt(session, connection, upload, connection.version, now, enqueue)
         released.append(upload.id)
         judged[upload.trace_id] = Verdict.ACCEPTED
     for trace_id, verdict in judged.items():
         _judge_again(session, trace_id, verdict, _RELEASED, now)
         owe_receipt_again(session, trace_id, now, domain)
+        post_receipt(session, trace_id, now)  # a file door's delivery has one upload, of the same id
     return released
 
 
@@ -259,14 +264,6 @@ def _move(session: Session, attempt: Attempt, upload: Upload, after: ImportStatu
     session.add(Event(trace_id=upload.trace_id, subject=subject, before=before, after=after, why=why[:1000], at=now))
 
 
-def _move_upload(session: Session, upload: Upload, after: UploadStatus, why: str, now: datetime) -> None:
-    before = UploadStatus(upload.status)
-    check_move(before, after)
-    upload.status = after
-    session.add(upload)
-    session.add(Event(trace_id=upload.trace_id, subject=upload.id, before=before, after=after, why=why, at=now))
-
-
 def _abort(session: Session, attempt: Attempt, upload: Upload, why: str, now: datetime, domain: str) -> None:
     attempt.code, attempt.message = Code.SYSTEM_ERROR, why
     _move(session, attempt, upload, ImportStatus.ABORTED, why, now)
@@ -274,6 +271,7 @@ def _abort(session: Session, attempt: Attempt, upload: Upload, why: str, now: da
     session.add(attempt)
     session.flush()
     owe_result(session, upload.trace_id, now, domain)
+    post_result(session, upload.id, attempt.number, now, errors=False)
 
 
 def _park(session: Session, attempt: Attempt, upload: Upload, now: datetime, domain: str) -> None:

@@ -1,8 +1,9 @@
 """Recording: the one transaction in which arrivals become ours.
 
 What lives here: identity (product rule 9), duplicates by content (rule 8), and the rows of delivery, uploads, events,
-attempts, jobs and the receipt that is owed. Arrivals that wait at the same time are recorded together, each whole or
-not at all: what they need is read at once, decided one by one, and written at once.
+attempts, jobs and the receipt that is owed. A file at a file door has its rows from its first byte on: they are
+changed. Arrivals that wait at the same time are recorded together, each whole or not at all: what they need is read
+at once, decided one by one, and written at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from sqlmodel import Session, SQLModel
 
 from models.codes import Code
 from models.connection import Rule
-from models.states import STATUS_OF_VERDICT, ConnectionState, UploadStatus, Verdict
+from models.states import STATUS_OF_VERDICT, ConnectionState, UploadStatus, Verdict, check_move
 from models.tables import (
     Answer,
     Attempt,
@@ -28,7 +29,7 @@ from models.tables import (
 )  # fmt: skip
 from models.trace import upload_id
 from storage.jobs import Enqueue
-from storage.ledger.answers import RECEIPT, answer_row
+from storage.ledger.answers import RECEIPT, answer_row, next_sequence
 from storage.ledger.contents import firsts_of_contents
 from storage.ledger.messages import KnownMessages, MessageKey
 
@@ -53,11 +54,14 @@ class NewFile:
     blob: str | None = None
     code: Code | None = None  #: why this file was not taken
     message: str = ""
+    supersedes: str | None = None  #: the upload whose whole content this one begins with
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewDelivery:
     """One judged arrival for one connection."""
+
+    trace_id: str = ""  #: of the delivery that is there already and waits for its verdict; empty: a new one
 
     connection_id: int
     version: int
@@ -82,7 +86,9 @@ class NewDelivery:
     files: tuple[NewFile, ...]
     parts: tuple[dict[str, Any], ...] = ()
     header_block: bytes | None = None
-    identity: str  #: key of rule 9
+    identity: str  #: key of rule 9; empty: each arrival is another
+    orphaned: bool = False  #: its connection was deleted while it waited; rejected under its name
+    told_on_the_spot: bool = True  #: the door's word tells a rejection, so that no receipt need
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,7 +149,7 @@ class _Known:
             row.id: row._asdict() for row in session.connection().execute(_CONNECTIONS, {"ids": list(ids)})
         }
         self._sequences: dict[int, int] = {}
-        keys = list({new.identity for new in news})
+        keys = list({new.identity for new in news if new.identity})
         self.identities = {
             (row.connection_id, row.key): (row.trace_id, Verdict(row.verdict), row.code)
             for row in session.connection().execute(_IDENTITIES, {"keys": keys})
@@ -152,11 +158,15 @@ class _Known:
         oldest = min(arrival.means.now - timedelta(days=arrival.means.duplicate_days) for arrival in arrivals)
         self.firsts = firsts_of_contents(session, ids, hashes, oldest) if hashes else {}
         self.messages = KnownMessages(session, [arrival.message for arrival in arrivals if arrival.message is not None])
+        # An upload that was cut off has had a receipt; what it comes to in the end is told by a further one.
+        self.receipts = {
+            one: next_sequence(session, one, RECEIPT) for one in {new.trace_id for new in news if new.trace_id}
+        }
 
     def changed(self, new: NewDelivery) -> bool:
         connection = self._connections.get(new.connection_id)
         if connection is None or connection["state"] == ConnectionState.DELETED:
-            return True
+            return not new.orphaned
         paused = bool(connection["state"] == ConnectionState.PAUSED)
         return bool(connection["version"] != new.version) or paused != new.paused
 
@@ -180,11 +190,20 @@ class _Rows:
     """Rows to insert, table by table, and the jobs that go with them."""
 
     by_table: dict[type[SQLModel], list[dict[str, Any]]] = field(default_factory=dict)
+    changes: list[sa.Update] = field(default_factory=list)
     jobs: list[tuple[Enqueue, dict[str, Any]]] = field(default_factory=list)
     identities: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, table: type[SQLModel], **values: Any) -> None:
         self.by_table.setdefault(table, []).append(values)
+
+    def put(self, table: type[SQLModel], key: str, *, there: bool, **values: Any) -> None:
+        """Add a row, or change the one that is there."""
+        if not there:
+            self.add(table, **values)
+            return
+        columns = _table(table).c
+        self.changes.append(sa.update(_table(table)).where(columns[key] == values.pop(key)).values(**values))
 
     def event(
         self, trace_id: str, subject: str, after: str, now: datetime, *, before: str | None = None, why: str = ""
@@ -196,6 +215,8 @@ class _Rows:
         for table in _ORDER:
             if table in self.by_table:
                 connection.execute(_INSERTS[table], self.by_table[table])
+        for change in self.changes:
+            connection.execute(change)
         if self.identities:  # an ignored first gives way to a better verdict, so the row may be there
             connection.execute(_FORGET_IDENTITY, [{"c": i["connection_id"], "k": i["key"]} for i in self.identities])
             connection.execute(_INSERTS[DeliveryIdentity], self.identities)
@@ -219,10 +240,10 @@ def _record_one(ledger: _Known, rows: _Rows, arrival: Arrival) -> list[Recorded]
     behind_250 = not told or any(outcome.verdict is not Verdict.REJECTED for outcome in outcomes)
     for new, outcome in written:
         address = ledger.return_address(new.connection_id)
-        if address and _is_answered(new, outcome, behind_250=behind_250):
-            rows.add(
-                Answer, **answer_row(outcome.trace_id, RECEIPT, 1, address, arrival.means.now, arrival.means.domain)
-            )
+        if address and _is_answered(new, outcome, behind_250=behind_250 or not new.told_on_the_spot):
+            sequence = ledger.receipts.get(outcome.trace_id, 1)
+            now, domain = arrival.means.now, arrival.means.domain
+            rows.add(Answer, **answer_row(outcome.trace_id, RECEIPT, sequence, address, now, domain))
     return outcomes
 
 
@@ -244,7 +265,7 @@ def _seen_before(ledger: _Known, rows: _Rows, new: NewDelivery, now: datetime) -
     """Give the first delivery's outcome when this is the same again; an ignored first gives way to a better verdict."""
     if new.verdict in _JUDGED_ANEW:
         return None
-    first = ledger.identities.get((new.connection_id, new.identity))
+    first = ledger.identities.get((new.connection_id, new.identity))  # an empty one is never there
     if first is None:
         return None
     trace_id, verdict, code = first
@@ -256,7 +277,7 @@ def _seen_before(ledger: _Known, rows: _Rows, new: NewDelivery, now: datetime) -
 
 
 def _write(ledger: _Known, rows: _Rows, new: NewDelivery, means: Means) -> Recorded:
-    trace_id = means.new_trace_id()
+    trace_id = new.trace_id or means.new_trace_id()
     firsts = _firsts(ledger, new, trace_id)
     refuse = new.rule.duplicates == "reject"
     verdict, code, message = new.verdict, new.code, new.message
@@ -264,17 +285,17 @@ def _write(ledger: _Known, rows: _Rows, new: NewDelivery, means: Means) -> Recor
     if verdict is Verdict.ACCEPTED and refuse and all(first is not None for first in firsts):
         verdict, code, duplicate_of = Verdict.DUPLICATE, Code.DUPLICATE_FILE, firsts[0]
         message = _came_before(duplicate_of)
-    rows.add(
-        Delivery, trace_id=trace_id, connection_id=new.connection_id, version=new.version,
-        data_type=new.rule.data_type, door=new.door, peer=new.peer, verdict=verdict, code=code, message=message,
-        sender=new.sender, recipient=new.recipient, tag=new.tag, authenticated_as=new.authenticated_as,
+    rows.put(
+        Delivery, "trace_id", there=bool(new.trace_id), trace_id=trace_id, connection_id=new.connection_id,
+        version=new.version, data_type=new.rule.data_type, door=new.door, peer=new.peer, verdict=verdict, code=code,
+        message=message, sender=new.sender, recipient=new.recipient, tag=new.tag, authenticated_as=new.authenticated_as,
         authenticity=new.authenticity, message_id=new.message_id, subject=new.subject,
         references=list(new.references), size=new.size,
         sha256=new.sha256, dry_run=new.dry_run, parts=list(new.parts), header_block=new.header_block,
-        duplicate_of=duplicate_of, received_at=means.now,
+        duplicate_of=duplicate_of, **({} if new.trace_id else {"received_at": means.now}),
     )  # fmt: skip
     rows.event(trace_id, trace_id, verdict, means.now, why=_why(code, message))
-    if verdict not in _JUDGED_ANEW:
+    if verdict not in _JUDGED_ANEW and new.identity:
         rows.identities.append({"connection_id": new.connection_id, "key": new.identity, "trace_id": trace_id})
         ledger.identities[new.connection_id, new.identity] = (trace_id, verdict, code)
     for number, (file, first) in enumerate(zip(new.files, firsts, strict=True), 1):
@@ -294,12 +315,16 @@ def _write_upload(
     file = new.files[number - 1]
     name = upload_id(trace_id, number, len(new.files))
     code, message = why
-    rows.add(
-        Upload, id=name, trace_id=trace_id, part=number, connection_id=new.connection_id, file_name=file.name,
-        other_names=list(file.other_names), size=file.size, sha256=file.sha256, status=status, code=code,
-        message=message, segment=new.rule.segment, duplicate_of=first, blob=file.blob, received_at=means.now,
+    there = bool(new.trace_id)
+    rows.put(
+        Upload, "id", there=there, id=name, trace_id=trace_id, part=number, connection_id=new.connection_id,
+        file_name=file.name, other_names=list(file.other_names), size=file.size, sha256=file.sha256, status=status,
+        code=code, message=message, segment=new.rule.segment, duplicate_of=first, blob=file.blob,
+        supersedes=file.supersedes, **({} if there else {"received_at": means.now}),
     )  # fmt: skip
-    rows.event(trace_id, name, status, means.now, why=_why(code, message))
+    before = UploadStatus.SETTLING if there else None
+    check_move(before, status)
+    rows.event(trace_id, name, status, means.now, before=before, why=_why(code, message))
     if status is not UploadStatus.IMPORT_JOB_CREATED:
         return
     rows.add(Attempt, upload_id=name, number=1, status="queued", version=new.version, queued_at=means.now)

@@ -33,7 +33,8 @@ def test_apply_shows_a_password_once_to_people_too(cli: Cli) -> None:
     [
         ("[[account]", 2, "this is no TOML"),
         (APPLY + "patern = 1\n", 2, "there is no key 'patern'"),
-        (APPLY + 'folder = "/upload"\n', 2, "not built yet"),
+        (APPLY + 'expect = "0 6 * * *"\n', 2, "not built yet"),
+        (APPLY + 'folder = "/upload"\n', 2, 'does not go with method = "email"'),
         (APPLY.replace('account = "acme"', 'account = "nobody"'), 1, "there is no account 'nobody'"),
     ],
 )
@@ -99,12 +100,12 @@ def test_pause_resume_delete(acme: Cli) -> None:
     assert acme("connection", "show", "acme-conversions").code == 3
 
 
-@pytest.mark.parametrize("command", ["show", "pause", "resume", "delete"])
+@pytest.mark.parametrize("command", ["show", "pause", "resume", "delete", "files"])
 def test_a_connection_there_is_not(acme: Cli, command: str) -> None:
     ran = acme("connection", command, "nobody")
     assert (ran.code, ran.out, ran.err) == (3, "", "there is no connection 'nobody'\n")
 
 
-@pytest.mark.parametrize("command", ["test", "pull", "files"])
+@pytest.mark.parametrize("command", ["test", "pull"])
 def test_what_is_not_built_is_absent(acme: Cli, command: str) -> None:
     assert acme("connection", command, "acme-conversions").code == 2

@@ -29,7 +29,7 @@ SETTINGS: list[tuple[str, str]] = [
     ('[smtp]\ncertificate = "x.pem"', "belong together"),
     ('[relay]\nhost = "x"\ntls = "maybe"', "relay.tls: "),
     ('[relay]\nhost = "x"\npassword_file = "gone"', "relay.password_file cannot be read"),
-    ("[sftp]\nport = 2222", "sftp: this part of mailgate is not built yet"),
+    ("[ftp]\nport = 2121", "ftp: this part of mailgate is not built yet"),
     ('database_url = "postgresql://x"', "database_url: this part of mailgate is not built yet"),
     ("[[[", "mailgate.toml"),
 ]
@@ -133,10 +133,15 @@ def test_a_database_that_cannot_answer(cli: Cli) -> None:
 def test_init_makes_a_house_that_is_well(cli: Cli, tmp_path: Path) -> None:
     made = cli.plain("--json", "init", "--dir", tmp_path / "new")
     assert made.code == 0
-    assert made.json == {
+    printed = made.json
+    keys = printed.pop("host_keys")
+    assert printed == {
         "config": str(tmp_path / "new" / "mailgate.toml"), "data_dir": str(tmp_path / "new" / "mailgate-data"),
     }  # fmt: skip
+    assert list(keys) == ["ssh-ed25519", "ssh-rsa"]
+    assert all(fingerprint.startswith("SHA256:") for fingerprint in keys.values())
     data = tmp_path / "new" / "mailgate-data"
+    assert (data / "keys" / "ssh_host_ed25519_key").stat().st_mode & 0o077 == 0
     assert data.stat().st_mode & 0o077 == 0
     assert (data / "keys" / "tls.key").stat().st_mode & 0o077 == 0
     assert cli.plain("--config", tmp_path / "new" / "mailgate.toml", "--json", "upload", "list").json == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imports.letters import Attachment, Letter, Posting, compose, receipt_text
+from imports.letters import Attachment, Letter, Posting, compose, receipt_letter, receipt_text
 from imports.workers import ParsePool
 from models.codes import Code
 from models.faults import Fault, PermanentError
@@ -399,3 +399,20 @@ def test_times_are_written_in_utc() -> None:
     from imports.perform import iso_time
 
     assert iso_time(START.astimezone(timezone(timedelta(hours=-5)))) == "2026-11-21T12:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("door", "verdict", "words"),
+    [
+        ("smtp", "rejected", "Your mail arrived, but it was rejected"),
+        ("sftp", "rejected", "Your file arrived, but it was rejected"),
+        ("sftp", "ignored", "Your file arrived, but NOTHING"),
+        ("ftp", "incomplete", "did not arrive whole"),
+    ],
+)
+def test_a_receipt_speaks_of_what_came(door: str, verdict: str, words: str) -> None:
+    delivery = Delivery(
+        trace_id="T", connection_id=1, version=1, data_type="conversions", door=door, verdict=verdict, received_at=START
+    )
+    connection = Connection(account_id=1, name="c", state="active", version=1, created_at=START)
+    assert words in receipt_letter(delivery, [], connection, "").paragraphs[0]

@@ -54,7 +54,8 @@ def hashed(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 async def test_who_is_proved(store: Store, hashed: list[str], username: str, password: str, proved: str | None) -> None:
-    assert await check_login(store.ledger, username, password) == proved
+    login = await check_login(store.ledger, username, password, store.clock())
+    assert (login.credential if login is not None else None) == proved
     assert len(hashed) == 1  # whoever asks, one hash is computed
     assert hashed[0] == (KNOWN if username.lower() == "acme" else logins._NOBODY)
 

@@ -24,6 +24,7 @@ CONNECTION = (
     'pattern = "Conversions_*.csv"\ncredential = "acme-batch"\n'
 )
 WHOLE = ACCOUNT + CREDENTIAL + CONNECTION
+FOLDER = ACCOUNT + CREDENTIAL + 'username = "acme"\n' + CONNECTION + 'method = "sftp"\n'
 
 
 def planned(text: str, known: dict[str, str | None] | None = None) -> Any:
@@ -43,7 +44,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a word instead of a table": ('connection = "x"\n', "connection: "),
     "words instead of tables": ('connection = ["x"]\n', "connection number 1: "),
     "no name": (ACCOUNT + "[[connection]]\naccount = 'acme'\n", "connection number 1: name: Field required"),
-    "no pattern": (without("pattern"), "pattern: Field required"),
+    "no pattern": (without("pattern"), "an email connection needs a pattern"),
     "an empty pattern": (WHOLE.replace("Conversions_*.csv", ""), "an email connection needs a pattern"),
     "a pattern beyond all measure": (WHOLE.replace("Conversions_*", "x" * 300), "a pattern may have 255 characters"),
     "a name too long": (WHOLE.replace('"acme-conversions"', f'"{"x" * 101}"'), "a name is 1 to 100 printable"),
@@ -57,18 +58,34 @@ REFUSED: dict[str, tuple[str, str]] = {
         WHOLE.replace('data_type = "conversions"', 'data_type = "cash"'), "data_type is one of action-modifications, ",
     ),
     "an outbound connection": (WHOLE + 'direction = "outbound"\n', "direction: it can be 'inbound' so far"),
-    "another method": (WHOLE + 'method = "sftp"\n', "method: it can be 'email' so far"),
+    "another method": (WHOLE + 'method = "fax"\n', "method: it can be 'email', 'sftp' or 'ftp' so far"),
+    "a folder by mail": (WHOLE + 'folder = "/upload"\n', 'folder: this does not go with method = "email"'),
+    "completion by mail": (WHOLE + 'completion = "rename"\n', 'completion: this does not go with method = "email"'),
+    "an address in a folder": (FOLDER + 'address = "a"\n', 'address: this does not go with method = "sftp"'),
+    "a folder of nobody": (FOLDER.replace('credential = "acme-batch"\n', ""), "needs the credential that logs in"),
+    "a folder without a login": (FOLDER.replace('username = "acme"\n', ""), "needs a username to log in"),
+    "a relative folder": (FOLDER + 'folder = "upload"\n', "folder is an absolute path below /"),
+    "the root as a folder": (FOLDER + 'folder = "/"\n', "folder is an absolute path below /"),
+    "a folder that climbs": (FOLDER + 'folder = "/a/../b"\n', 'folder: The file name ".." cannot be used'),
+    "a folder with an empty part": (FOLDER + 'folder = "/a//b"\n', "folder: The file name"),
+    "our folder": (FOLDER + 'folder = "/samples"\n', "/samples, results and dryrun are ours"),
+    "a folder of results": (FOLDER + 'folder = "/a/results"\n', "/samples, results and dryrun are ours"),
+    "a name that is no folder": (
+        FOLDER.replace('"acme-conversions"', '"../x"'), 'folder: The file name ".." cannot be used',
+    ),
+    "an unknown completion": (FOLDER + 'completion = "soon"\n', "completion: it can be 'settle', 'rename' or 'marker'"),
+    "settling backwards": (FOLDER + "settle_seconds = -1\n", "settle_seconds: Input should be greater than"),
     "another methodology": (WHOLE + 'methodology = "guess"\n', "methodology: it can be 'push' or 'pull' so far"),
     "a proof that is none": (WHOLE + 'authenticity = "spf"\n', "it can be 'off', 'auth' or 'dmarc'"),
     "a word that is none": (WHOLE + 'duplicates = "maybe"\n', "duplicates: it can be 'reject', 'warn' or 'accept'"),
     **{
         f"{key}, not built yet": (WHOLE + f"{key} = {value}\n", f"{key}: this part of mailgate is not built yet")
         for key, value in {
-            "folder": '"/upload"', "completion": '"settle"',
             "expect": '"0 6 * * *"', "timezone": '"UTC"', "grace": '"30m"',
         }.items()
     },
-    "ssh keys, not built yet": (ACCOUNT + CREDENTIAL + 'ssh_keys = ["x"]\n', "ssh_keys: this part of mailgate is not"),
+    "a key that is none": (ACCOUNT + CREDENTIAL + 'username = "a"\nssh_keys = ["x"]\n', "a public key is one line"),
+    "a key nobody can use": (ACCOUNT + CREDENTIAL + 'ssh_keys = ["x"]\n', "ssh_keys needs a username"),
     "a policy of its own": (WHOLE + 'policy = "sometimes"\n', "policy is accept_valid, all_or_nothing or max_bad"),
     "more than all bad": (WHOLE + 'policy = "max_bad_percent=101"\n', "N from 0 to 100"),
     "a negative share": (WHOLE + 'policy = "max_bad_percent=-1"\n', "N from 0 to 100"),
@@ -116,7 +133,7 @@ def test_an_address_is_generated_or_chosen_by_hand(address: str, generated: bool
 
 def test_every_fault_has_its_sentence() -> None:
     with pytest.raises(FileRefused) as caught:
-        planned(WHOLE + 'patern = "x"\nfolder = "/x"\nduplicates = "maybe"\n')
+        planned(WHOLE + 'patern = "x"\nexpect = "0 6"\nduplicates = "maybe"\n')
     assert len(str(caught.value).splitlines()) == 3
 
 
@@ -301,3 +318,77 @@ def test_credentials_may_change_alone(store: Store) -> None:
     apply(store, CREDENTIAL.replace("batch@", "other@"))
     assert store.all(Credential)[0].return_address == "other@acme.example"
     assert versions(store) == 1
+
+
+# --- folders
+
+
+def shared(first: str, second: str, *, one: str = "/in", other: str = "/in") -> str:
+    head = ACCOUNT + CREDENTIAL + 'username = "acme"\n'
+    for name, more, folder in (("first", first, one), ("second", second, other)):
+        head += (
+            f'[[connection]]\nname = "{name}"\naccount = "acme"\nmethod = "sftp"\ncredential = "acme-batch"\n'
+            f'folder = "{folder}"\n{more}\n'
+        )
+    return head
+
+
+def conv(pattern: str = "", data_type: str = "conversions", more: str = "") -> str:
+    return f'data_type = "{data_type}"\npattern = "{pattern}"\n{more}'
+
+
+TOGETHER: dict[str, tuple[str, str]] = {
+    "equal beginnings": (shared(conv("Conv_*.csv"), conv("Conv_*.txt")), "both begin with 'Conv_'"),
+    "equal without case": (shared(conv("Conv_*"), conv("cONV_*", more="case_sensitive = false")), "begin with 'conv_'"),
+    "two that take all": (shared(conv("*.csv"), conv("*")), "both begin with ''"),
+    "a prefix twice": (shared(conv(), conv()), "both begin with 'conversions_'"),
+    "a prefix and a pattern": (shared(conv(), conv("Conversions_*")), "both begin with 'conversions_'"),
+    "a folder among the results of another": (
+        shared(conv("a*"), conv("b*"), other="/in/results/x"), "lies where /in has its own results",
+    ),
+}  # fmt: skip
+APART: dict[str, str] = {
+    "a longer beginning": shared(conv("Conv*"), conv("Conversions_2026*")),
+    "two data types": shared(conv(), conv(data_type="participants")),
+    "by case": shared(conv("Conv_*"), conv("conv_*")),
+    "two folders": shared(conv("*"), conv("*"), other="/out"),
+    "a folder in a folder": shared(conv("*"), conv("*"), other="/in/deep"),
+    "a list beside": shared(conv(), conv(data_type="email-list")),
+}
+
+
+def applied(store: Store, text: str) -> Any:
+    plan = plan_file(text, domain=DOMAIN, data_types=load_data_types(), known_hashes={}).plan
+    return store.ledger.write_now(apply_plan, plan, store.clock())
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_connections_that_cannot_share_a_folder(store: Store, name: str) -> None:
+    text, sentence = TOGETHER[name]
+    with pytest.raises(ApplyRefused, match=re.escape(sentence)):
+        applied(store, text)
+    assert store.ledger.read_now(by_address, "first") is None
+
+
+@pytest.mark.parametrize("name", APART)
+def test_connections_that_share_a_login(store: Store, name: str) -> None:
+    assert [rule.name for rule in applied(store, APART[name])] == ["first", "second"]
+
+
+def test_a_second_file_is_held_against_the_first(store: Store) -> None:
+    whole = shared(conv("a*"), conv("b*"))
+    applied(store, whole)
+    with pytest.raises(ApplyRefused, match="both begin with 'a'"):
+        applied(store, whole.replace('"second"', '"third"').replace('"b*"', '"a*.csv"'))
+
+
+def test_a_connection_with_a_folder_has_no_address(store: Store) -> None:
+    first, _ = applied(store, shared(conv("a*"), conv("b*")))
+    assert (first.folder, first.address, first.completion, first.settle_seconds) == ("/in", "", "settle", None)
+
+
+def test_the_folder_of_a_connection_that_names_none() -> None:
+    (rule,) = planned(FOLDER.replace("acme-conversions", "Ähren 2026")).plan.rules
+    assert rule.folder == "/Ähren 2026"
+    (rule,) = planned(FOLDER + 'folder = "/upload/conversions/"\nsettle_seconds = 0.5\n').plan.rules
+    assert (rule.folder, rule.settle_seconds) == ("/upload/conversions", 0.5)

@@ -18,6 +18,7 @@ from tests.proofs.mailbox import kill_under_mailbox
 from tests.proofs.needs import missing
 from tests.proofs.order import trace_deliveries
 from tests.proofs.power import cut_power
+from tests.proofs.sftp_kill import kill_under_sftp
 from tests.proofs.storm import weather
 
 
@@ -48,6 +49,10 @@ def _proofs(sizes: argparse.Namespace) -> tuple[Proof, ...]:
         Proof(
             key="p1", title="P1 kill, under a script", programs=(),
             run=lambda: kill_under_script(sizes.mails, sizes.kills, sizes.seed),
+        ),
+        Proof(
+            key="p1", title="P1 kill, under SFTP", programs=("sftp", "ssh-keygen"),
+            run=lambda: kill_under_sftp(sizes.mails, sizes.kills, sizes.seed),
         ),
         Proof(key="p2", title="P2 power", programs=("strace",), run=lambda: cut_power(sizes.cuts, sizes.seed)),
         Proof(key="p3", title="P3 fault", programs=("strace",), run=lambda: fail_every_call(most=sizes.faults)),

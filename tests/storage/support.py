@@ -219,7 +219,7 @@ def open_store(folder: Path, template: Path, **settings: Any) -> Iterator[Store]
     """Open a fresh ledger and blobs in a folder."""
     limits = Limits(**settings.pop("limits", {}))
     chosen = Settings(**{"data_dir": folder, "domain": DOMAIN, "limits": limits, **settings})
-    for one in (chosen.blob_dir, chosen.spool_dir, chosen.outbox_dir):
+    for one in (chosen.blob_dir, chosen.spool_dir, chosen.uploads_dir, chosen.outbox_dir):
         one.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(template, chosen.database_path)
     ledger = Ledger(make_engine(database_url(chosen.database_path)))

@@ -1,5 +1,6 @@
 """One contract for every place that keeps bytes."""
 
+import errno
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -156,3 +157,28 @@ def test_a_commit_syncs_each_file_and_its_folder(tmp_path: Path, monkeypatch: py
     assert len(folders) == 2
     assert set(synced) == files | folders
     assert max(synced.index(one) for one in files) < min(synced.index(one) for one in folders)
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_blob_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool) -> None:
+    """The bytes of a file become a blob by a second name, or as a copy across disks; as old as its name."""
+    source = tmp_path / "upload"
+    source.write_bytes(b"whole" * 1000)
+    os.utime(source, (0, 0))
+    if not linked:
+
+        def across(*args: object) -> None:
+            raise OSError(errno.EXDEV, "another disk")
+
+        monkeypatch.setattr("storage.blobs.os.link", across)
+    blobs = DiskBlobs(tmp_path / "blobs")
+    writer = blobs.create(datetime.now(UTC), of=source)
+    assert (writer.size, writer.hexdigest()) == (5000, sha256(b"whole" * 1000).hexdigest())
+    blobs.commit([writer])
+    source.unlink()
+    with blobs.open(writer.id) as kept:
+        assert kept.read() == b"whole" * 1000
+    assert list(blobs.older_than(datetime.now(UTC) - timedelta(days=1))) == []
+    if linked:
+        with pytest.raises(ValueError, match="whole"):
+            writer.write(b"more")

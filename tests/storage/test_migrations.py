@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 
 from models.tables import Account, Delivery
 from storage.engine import database_url, make_engine
-from storage.migrate import alembic_config, is_current, migrate
+from storage.migrate import alembic_config, is_current, migrate, newest_revision
 from tests.storage.support import Store
 
 
@@ -23,6 +23,7 @@ def test_the_history_of_migrations_has_one_end(store: Store) -> None:
         script = ScriptDirectory.from_config(alembic_config(connection))
         assert len(script.get_heads()) == 1
         assert MigrationContext.configure(connection).get_current_heads() == tuple(script.get_heads())
+        assert newest_revision() == script.get_current_head()
 
 
 def test_migrating_again_changes_nothing(store: Store) -> None:

@@ -1,0 +1,143 @@
+"""What stands behind every folder: ledger, blobs, settings, the uploads under way, and whose folders there are.
+
+What lives here: what sessions share. What a session sees and may do stands in ``transfer.visit``.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from intake.accept import Intake
+from mailgate.observe import get_logger
+from mailgate.settings import Settings
+from matching.uploads import Prefixes
+from models.faults import TemporaryError
+from models.trace import make_trace_id
+from storage.blobs import Blobs
+from storage.descriptors import DataTypePrefixes
+from storage.ledger import Ledger, folders
+from storage.ledger.connections import ConnectionRef
+from transfer.live import LiveUploads
+from transfer.tree import Tree, make_tree
+from transfer.view import NotAllowed, NotNow
+
+log = get_logger("folder")
+_KNOWN_FOR = 1.0  # seconds that a credential's connections may be old
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Home:
+    """A credential's connections with a folder, as they were a second ago at most."""
+
+    credential_id: int
+    refs: tuple[ConnectionRef, ...]
+    tree: Tree
+    prefixes: Prefixes
+
+    def of_folder(self, folder: str) -> list[ConnectionRef]:
+        """Give the connections of one folder, oldest first."""
+        return [ref for ref in self.refs if ref.rule.folder == folder]
+
+
+class Premises:
+    """The rooms behind the folders; one for all file doors of a process."""
+
+    def __init__(
+        self, ledger: Ledger, blobs: Blobs, intake: Intake, settings: Settings, *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        randomness: Callable[[int], bytes] = secrets.token_bytes,
+        monotonic: Callable[[], float] = time.monotonic,
+        on_settling: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self.ledger = ledger
+        self.blobs = blobs
+        self.intake = intake
+        self.settings = settings
+        self.live = LiveUploads()
+        self.started = clock()
+        self._clock = clock
+        self._randomness = randomness
+        self._monotonic = monotonic
+        self._on_settling = on_settling
+        self._types = DataTypePrefixes(settings.data_types_dir, settings.enums)
+        self._homes: dict[str, tuple[float, Home | None]] = {}
+
+    async def home(self, credential: str) -> Home:
+        """Give the connections of a credential; NotAllowed when it is gone, NotNow when nobody can tell."""
+        known = self._homes.get(credential)
+        if known is None or self._monotonic() - known[0] >= _KNOWN_FOR:
+            known = self._monotonic(), await self._read_home(credential)
+            self._homes[credential] = known
+        if known[1] is None:
+            raise NotAllowed("this login is not known any more")
+        return known[1]
+
+    async def _read_home(self, credential: str) -> Home | None:
+        try:
+            found = await self.ledger.read(folders.connections_of, credential)
+        except TemporaryError as error:
+            raise NotNow(str(error)) from error
+        if found is None:
+            return None
+        tree = make_tree(ref.rule.folder for ref in found[1])
+        prefixes = await asyncio.to_thread(self._types.read)
+        return Home(credential_id=found[0], refs=found[1], tree=tree, prefixes=prefixes)
+
+    def path(self, spool: str) -> Path:
+        """Name the file of an upload under way."""
+        return self.settings.uploads_dir / spool
+
+    def size_on_disk(self, spool: str) -> int:
+        """Give the bytes of an upload under way as they stand on the disk; none when it is gone."""
+        try:
+            return self.path(spool).stat().st_size if spool else 0
+        except FileNotFoundError:
+            return 0
+
+    def spools_before(self, moment: datetime, limit: int = 500) -> list[str]:
+        """List files of uploads last written before a moment."""
+        found: list[str] = []
+        for path in self.settings.uploads_dir.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file() and path.stat().st_mtime < moment.timestamp():
+                    found.append(path.name)
+            if len(found) >= limit:
+                break
+        return found
+
+    def now(self) -> datetime:
+        """Give the time."""
+        return self._clock()
+
+    def domain(self) -> str:
+        """Give our domain."""
+        return self.settings.domain
+
+    def visible(self) -> timedelta:
+        """Give how long at least an accepted file is seen."""
+        return self.settings.limits.accepted_visible
+
+    def new_trace_id(self) -> str:
+        """Make a trace id."""
+        return make_trace_id(int(self.now().timestamp() * 1000), self._randomness(10))
+
+    def new_spool(self) -> str:
+        """Make the name of a spool file."""
+        return self._randomness(16).hex()
+
+    def ring(self) -> None:
+        """Say that a file may have settled."""
+        self._on_settling()
+
+    async def forget(self, spools: Sequence[str]) -> None:
+        """Delete spool files; one that cannot be deleted now is left to the sweep."""
+        for spool in spools:
+            try:
+                await asyncio.to_thread(self.path(spool).unlink, missing_ok=True)
+            except OSError as error:
+                log.warning("a spool file cannot be deleted now", reason=str(error))

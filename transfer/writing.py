@@ -1,0 +1,274 @@
+"""Uploads as a door writes them: the handle, its clean close and its end without one.
+
+What lives here: the order of things at the end of an upload: bytes on the disk, then the row, then the word.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from mailgate.observe import get_logger
+from models.codes import Code
+from models.faults import Fault, TemporaryError
+from models.states import UploadStatus
+from storage.ledger import Ledger, arriving
+from storage.ledger.arriving import Outcome, Overtaken, Whole
+from transfer.live import Live, LiveUploads
+from transfer.view import NotAllowed, NotNow, Refused, Stored, TooLarge, Writer
+
+log = get_logger("folder")
+T = TypeVar("T")
+
+
+class Desk(Protocol):
+    """What a handle needs of the folder it belongs to."""
+
+    ledger: Ledger
+    live: LiveUploads
+
+    def now(self) -> datetime:
+        """Give the time."""
+
+    def domain(self) -> str:
+        """Give our domain, for the Message-IDs of answers."""
+
+    async def forget(self, spools: Sequence[str]) -> None:
+        """Delete spool files."""
+
+    def ring(self) -> None:
+        """Say that a file may have settled, or an answer may be owed."""
+
+
+class UploadWriter:
+    """One handle of an upload under way."""
+
+    def __init__(
+        self, desk: Desk, live: Live, whole: Callable[[str], Awaitable[Whole]], visit: str, *, append: bool = False
+    ) -> None:
+        self._desk = desk
+        self._live = live
+        self._whole = whole
+        self._visit = visit
+        self._append = append
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        """Say whether it was closed or broken off."""
+        return self._ended
+
+    @property
+    def size(self) -> int:
+        """Give the bytes from the start to the furthest that was written."""
+        return self._live.under_way.size
+
+    async def write(self, offset: int, data: bytes) -> None:
+        """Take bytes; where the upload was begun to append, behind the end whatever the offset."""
+        self._check()
+        await self._guarded(self._live.under_way.write(self.size if self._append else offset, data))
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """Give back bytes written before."""
+        self._check()
+        return await self._guarded(self._live.under_way.read(offset, size))
+
+    async def truncate(self, size: int) -> None:
+        """Cut the file, or lengthen it with zeros."""
+        self._check()
+        await self._guarded(self._live.under_way.truncate(size))
+
+    async def close(self) -> Stored:
+        """Finish what the client closed cleanly; goes on to its end when the caller is cancelled meanwhile."""
+        return await unbroken(self._close())
+
+    async def break_off(self) -> None:
+        """Finish where the session ended before the close."""
+        await unbroken(self._break_off())
+
+    def _check(self) -> None:
+        if self._live.under_way.failed is not None:
+            raise self._live.under_way.failed
+        if self._live.void:
+            raise NotAllowed(self._live.void)
+
+    async def _guarded(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        except (TooLarge, NotNow) as error:
+            await unbroken(self._keep_nothing(error))
+            raise
+
+    async def _close(self) -> Stored:
+        if self._ended:
+            raise NotAllowed("the file is closed already")
+        self._ended = True
+        live = self._live
+        self._check()
+        if live.handles > 1:
+            live.handles -= 1
+            reason = "It is written to by another handle still."
+            return Stored(trace_id=live.trace_id, state=str(UploadStatus.HELD), reason=reason)
+        try:
+            if live.cut:
+                raise NotAllowed("another handle of the file was cut off: it is incomplete")
+            outcome = await self._finish()
+        except (TooLarge, NotNow) as error:
+            await self._keep_nothing(error)
+            raise
+        except NotAllowed:
+            await self._cut()
+            raise
+        except Overtaken:
+            await self._let_go()
+            raise NotAllowed("the file was removed, or is written to by another session") from None
+        except TemporaryError as error:  # the row stays as it is and is found to be lost; the client tries again
+            await self._let_go()
+            raise NotNow(f"the file cannot be taken now: {error}") from error
+        await self._let_go()
+        await self._desk.forget(outcome.spools)
+        self._desk.ring()
+        return stored(outcome)
+
+    async def _finish(self) -> Outcome:
+        live = self._live
+        digest = await live.under_way.seal()
+        whole = await self._whole(live.name)
+        size = live.under_way.size
+        return await self._desk.ledger.write(
+            arriving.finish, live.held, whole, size, digest, self._desk.now(), self._visit
+        )
+
+    async def _break_off(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        live = self._live
+        if live.void or live.under_way.failed is not None:
+            return
+        live.cut = True
+        live.handles -= 1
+        if live.handles < 1:
+            await self._cut()
+
+    async def _cut(self) -> None:
+        live = self._live
+        kept = await live.under_way.keep()
+        await self._let_go()
+        try:
+            outcome = await self._desk.ledger.write(
+                arriving.break_off, live.held, kept, self._desk.now(), self._desk.domain()
+            )
+        except TemporaryError as error:  # found to be lost a little later
+            log.warning("an upload that was cut off is not noted yet", trace_id=live.trace_id, reason=str(error))
+            return
+        if outcome is not None:
+            await self._desk.forget(outcome.spools)
+        log.info("upload cut off", trace_id=live.trace_id, bytes=kept)
+        self._desk.ring()
+
+    async def _keep_nothing(self, error: Refused | NotNow) -> None:
+        """Refuse an upload for good, or for now, with nothing kept."""
+        live = self._live
+        if live.void:
+            return
+        await self._let_go()
+        live.void = str(error)
+        try:
+            if isinstance(error, TooLarge):
+                fault = Fault(code=error.code or Code.FILE_TOO_LARGE, message=f"{error}.".capitalize())
+                spools = await self._desk.ledger.write(arriving.refuse, live.held, fault, self._desk.now())
+            else:
+                spools = await self._desk.ledger.write(arriving.give_up, live.held, str(error), self._desk.now())
+        except (TemporaryError, Overtaken) as failed:
+            log.warning("an upload that was refused is not noted yet", trace_id=live.trace_id, reason=str(failed))
+            return
+        await self._desk.forget(spools)
+
+    async def _let_go(self) -> None:
+        self._desk.live.drop(self._live)
+        await self._live.under_way.shut()
+
+
+class VersionWriter:
+    """An upload that goes on where an accepted file ends: a new version, begun at the first change."""
+
+    def __init__(self, size: int, begin: Callable[[], Awaitable[Writer]], untouched: Stored) -> None:
+        self._size = size
+        self._begin = begin
+        self._untouched = untouched
+        self._real: Writer | None = None
+
+    @property
+    def size(self) -> int:
+        """Give the bytes of the version that is there, or of the new one."""
+        return self._real.size if self._real is not None else self._size
+
+    async def write(self, offset: int, data: bytes) -> None:
+        """Take bytes."""
+        await (await self._version()).write(offset, data)
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """Give back bytes of the new version."""
+        if self._real is None:
+            raise NotAllowed("the file was accepted: it cannot be read any more")
+        return await self._real.read(offset, size)
+
+    async def truncate(self, size: int) -> None:
+        """Cut or lengthen the new version."""
+        if size != self.size:
+            await (await self._version()).truncate(size)
+
+    async def close(self) -> Stored:
+        """Finish the new version; where nothing was changed there is none."""
+        return await self._real.close() if self._real is not None else self._untouched
+
+    async def break_off(self) -> None:
+        """Keep what came of the new version as incomplete."""
+        if self._real is not None:
+            await self._real.break_off()
+
+    async def _version(self) -> Writer:
+        if self._real is None:
+            self._real = await self._begin()
+        return self._real
+
+
+class MarkerWriter:
+    """A marker file: what it holds does not matter, that it is closed does."""
+
+    def __init__(self, most: int, closed: Callable[[int], Awaitable[Stored]]) -> None:
+        self._most = most
+        self._closed = closed
+        self.size = 0
+
+    async def write(self, offset: int, data: bytes) -> None:
+        """Count bytes and drop them."""
+        if offset + len(data) > self._most:
+            raise TooLarge(f"a marker file of more than {self._most:,} bytes is not taken", Code.FILE_TOO_LARGE)
+        self.size = max(self.size, offset + len(data))
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """Give nothing."""
+        return b""
+
+    async def truncate(self, size: int) -> None:
+        """Note the size."""
+        self.size = size
+
+    async def close(self) -> Stored:
+        """Mark the file."""
+        return await unbroken(self._closed(self.size))
+
+    async def break_off(self) -> None:
+        """Do nothing: a marker that was not closed marks nothing."""
+
+
+def stored(outcome: Outcome) -> Stored:
+    """Give the word for what a file has become."""
+    return Stored(trace_id=outcome.trace_id, state=str(outcome.status), reason=outcome.message)
+
+
+async def unbroken(work: Awaitable[T]) -> T:
+    """Await work that goes on when its caller is cancelled."""
+    return await asyncio.shield(asyncio.ensure_future(work))

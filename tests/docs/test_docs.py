@@ -154,7 +154,7 @@ def test_codes_page_tells_of_each_code_and_no_other() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_codes_named_in_a_page_exist(page: Path) -> None:
-    alarms = {"IMPORT_PARKED", "RESULT_LATE", "ANSWER_UNDELIVERABLE", "ANSWERS_DELAYED", "UPLOAD_LOST"}
+    alarms = {"IMPORT_PARKED", "RESULT_LATE", "ANSWER_UNDELIVERABLE", "ANSWERS_DELAYED", "UPLOAD_LOST", "UPLOAD_STUCK"}
     alarms |= {word for kind in DATA_TYPES.values() for field in kind.fields for word in field.constraints.enum}
     others = {"TRACE_ID", "PATH", "HOST", "PORT", "KIND", "NAME", "NAMES", "FILE", "CODE", "ID", "MAILGATE_CONFIG"}
     for word in re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", page.read_text(encoding="utf-8")):

@@ -486,3 +486,21 @@ async def test_bytes_that_are_gone(house: House) -> None:
     await put(visit, NAME, b"abc")
     assert await house.settle() == 1
     assert house.store.alarms() == []
+
+
+async def test_a_file_that_cannot_be_judged_raises_an_alarm(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(errno.ENOSPC, "full")
+
+    visit = await house.enter()
+    await put(visit, NAME, b"abc")
+    with monkeypatch.context() as patched:
+        patched.setattr(house.store.blobs, "create", full)
+        assert await house.settle() == 0
+        house.store.clock.forward(minutes=31)
+        for _ in range(2):
+            await house.settler.tidy()
+            assert house.store.alarms() == ["UPLOAD_STUCK"]
+        assert (await visit.stat(NAME)).state == "settling"
+    assert await house.settle() == 1
+    assert house.store.alarms() == []

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Desk(Protocol):
-    """What a handle needs of the folder it belongs to."""
+    """What a handle needs of the rooms behind the folder."""
 
     ledger: Ledger
     live: LiveUploads

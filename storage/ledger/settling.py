@@ -228,7 +228,7 @@ def vanish(session: Session, judged_before: datetime, now: datetime) -> int:
 
     Nobody has seen them since; without it they would be looked through, and counted, for ever.
     """
-    waits = select(Attempt.upload_id).where(col(Attempt.status).notin_(list(ENDED)))
+    waits = sa.select(col(Attempt.upload_id)).where(col(Attempt.status).notin_(list(ENDED)))
     done = session.exec(
         select(FolderFile)
         .join(Upload, col(Upload.id) == FolderFile.upload_id)

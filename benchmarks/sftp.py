@@ -14,7 +14,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks.peers import free_port
@@ -161,11 +163,9 @@ def compare(name: str, work: Callable[[Server], None], servers: list[Server], ai
 
 
 def _together(calls: list[Callable[[], object]]) -> None:
-    threads = [threading.Thread(target=call) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(calls)) as threads:
+        for done in [threads.submit(call) for call in calls]:
+            done.result()
 
 
 def main() -> None:
@@ -196,7 +196,7 @@ def main() -> None:
                 file.write(large.read_bytes())
         compare("3 uploads of 1 GB at once", lambda s: _put_three(s, huge), servers, 1.3, 1)
         huge.unlink()
-        _memory(servers[0], small)
+        _memory(stack.enter_context(mailgate(folder / "fresh", key)), small)
 
 
 def _put(server: Server, local: Path) -> None:
@@ -210,7 +210,7 @@ def _get(server: Server, there: str, local: Path) -> None:
 
 def _put_three(server: Server, local: Path) -> None:
     names = [server.name_of() for _ in range(3)]
-    _together([lambda there=there: server.sftp(f"put {local} {there}") for there in names])  # type: ignore[misc]
+    _together([partial(server.sftp, f"put {local} {there}") for there in names])
     server.sftp(*(f"rm {there}" for there in names))
 
 
@@ -225,8 +225,7 @@ def _memory(server: Server, local: Path) -> None:
 
     watcher = threading.Thread(target=look)
     watcher.start()
-    names = [server.name_of() for _ in range(50)]
-    _together([lambda there=there: server.sftp(f"put {local} {there}") for there in names])  # type: ignore[misc]
+    _together([partial(server.sftp, f"put {local} {server.name_of()}") for _ in range(50)])
     over.set()
     watcher.join()
     print(

@@ -129,11 +129,15 @@ class Intake:
             if not await asyncio.to_thread(path.exists):
                 return await self._lost(one, now)
             raise NoSpace(f"{one.name} cannot be kept now: {error}") from error
-        # A blob whose rows were not written stays until the sweep finds that no row names it.
+        # After any other failure of the commit the blob stays until the sweep finds that no row names it.
         try:
             item = Settled(candidate=one, arrival=Arrival(deliveries=(prepared.new,), means=self._means(now)))
             outcome: Recorded = (await self._ledger.write_together(record_settled, item))[0]
-        except Unsettled:
+        except (Unsettled, RuleChanged) as error:
+            if prepared.writer is not None:
+                await asyncio.to_thread(self._blobs.delete, prepared.writer.id)
+            if isinstance(error, RuleChanged):
+                raise
             return None
         await asyncio.to_thread(path.unlink, missing_ok=True)
         self._on_recorded()

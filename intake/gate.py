@@ -71,11 +71,14 @@ class Gate(Generic[V]):
         return Entrance(evicted=evicted)
 
     def proved(self, visitor: V) -> None:
-        """Note that a visitor has logged in."""
+        """Note that a visitor has logged in: its knock is given back."""
         place = self._inside.get(visitor)
         if place is not None and self._of[place][visitor]:
             self._of[place][visitor] = False
             self._less_unproved(place)
+            if place in self._knocks:
+                then, left = self._knocks[place]
+                self._knocks[place] = (then, left + 1)
 
     def leave(self, visitor: V) -> None:
         """Note that a visitor is gone; one who never came in does not count."""

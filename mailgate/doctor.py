@@ -327,6 +327,7 @@ _ALARM_FIXES = {
     "ANSWER_UNDELIVERABLE": "mend return_address or the relay, then `mailgate upload resend ID`",
     "MAILBOX_FAILING": "look at `mailgate connection test NAME`, and mend the login, the folder or the network",
     "UPLOAD_LOST": "look at the disk and at who deletes in data_dir; its client was told to upload the file again",
+    "UPLOAD_STUCK": "look at the disk and at the log of the service: the file is taken as soon as that is mended",
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

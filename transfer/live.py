@@ -54,7 +54,3 @@ class LiveUploads:
     def size_of(self, credential_id: int) -> int:
         """Give the bytes of a credential that are under way."""
         return sum(one.under_way.size for one in self.by_file.values() if one.place.credential_id == credential_id)
-
-    def of_visit(self, visit: str) -> list[Live]:
-        """List the uploads of a session."""
-        return [one for one in self.by_file.values() if one.visit == visit]

@@ -82,7 +82,10 @@ class Settler:
         """Break off uploads that nobody writes to, and let go of what is past its time."""
         now, domain = self._clock(), self._settings.domain
         await self._find_lost(now)
-        kept = now - self._settings.limits.incomplete_kept
+        limits = self._settings.limits
+        if await self._ledger.write(settling.note_stuck, now - limits.result_within, now):
+            log.error("files have settled and cannot be judged")
+        kept = now - limits.incomplete_kept
         while gone := await self._ledger.write(settling.expire, kept, now, domain):
             await self._folders.forget(gone)
         while await self._ledger.write(settling.vanish, now - self._folders.visible(), now):

@@ -18,8 +18,8 @@ from models.faults import TemporaryError
 from transfer.view import Folders
 
 log = get_logger("sftp")
-_ON_THEIR_WAY = 8 * 1024 * 1024  # bytes that all sessions together may have on their way to us
-_NARROWEST, _WIDEST = 128 * 1024, 2 * 1024 * 1024  # bytes of one session's window; the widest is OpenSSH's own
+_ON_THEIR_WAY = 2 * 1024 * 1024
+_NARROWEST, _WIDEST = 64 * 1024, 2 * 1024 * 1024  # bytes of one session's window; the widest is OpenSSH's own
 _LOOK = 1.0  # seconds between two looks at who must leave: a revocation is obeyed within two
 
 

@@ -32,6 +32,7 @@ from transfer.sftp_handler import Handler
 
 log = get_logger("sftp")
 FAST_CIPHERS = (b"aes128-gcm@openssh.com", b"aes256-gcm@openssh.com")
+TOO_MANY_TRIES = "too many failed logins"
 _OFFER_AFTER = 0.5  # seconds for a client that lets the server offer its algorithms first
 _OTHER_REQUESTS = 20  # requests for other ways to log in, beside the attempts that count
 _TURN = 128 * 1024  # bytes sent before the loop has to turn, so that a client that does not read is noticed
@@ -47,6 +48,7 @@ class Guest(asyncssh.SSHServer):
         self.address = ""
         self.username = ""
         self.failures = 0
+        self._tries = 0
         self.sessions: set[Session] = set()
         self.last_heard = asyncio.get_running_loop().time()
         self._candidate: Login | None = None
@@ -97,6 +99,8 @@ class Guest(asyncssh.SSHServer):
     async def validate_public_key(self, username: str, key: Any) -> bool:
         """Tell whether a key belongs to a user; asyncssh asks before and after the signature, which it checks."""
         self._candidate = None
+        if self._tries_are_over():
+            return False
         line = key.export_public_key("openssh").decode("ascii", "replace")
         try:
             self._candidate = await self.company.logins.by_key(username, line)
@@ -108,6 +112,8 @@ class Guest(asyncssh.SSHServer):
     async def validate_password(self, username: str, password: str) -> bool:
         """Tell whether a password is right, as the defender allows."""
         self._candidate = None
+        if self._tries_are_over():
+            return False
         try:
             self._candidate = await self.company.logins.by_password(username, password, self.address)
         except TemporaryError as error:
@@ -116,6 +122,14 @@ class Guest(asyncssh.SSHServer):
             log.warning("login refused", peer=self.address, username=username[:100])
         self.failures += self._candidate is None
         return self._candidate is not None
+
+    def _tries_are_over(self) -> bool:
+        """Count what is asked before it is answered: a client that does not wait for answers guesses no more often."""
+        self._tries += 1
+        most = 2 * self.company.limits.sftp_login_attempts  # a key is asked for twice
+        if self._tries > most:
+            self._connection.disconnect(DISC_NO_MORE_AUTH_METHODS_AVAILABLE, TOO_MANY_TRIES)
+        return self._tries > most
 
     def auth_completed(self) -> None:
         """Let a guest that has proved itself stay, unless its credential has too many connections."""
@@ -282,7 +296,7 @@ class Connection(SSHServerConnection):
         self._requests += 1
         most = self._guest.company.limits.sftp_login_attempts
         if self._guest.failures >= most or self._requests > most + _OTHER_REQUESTS:
-            self.disconnect(DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "too many failed logins")
+            self.disconnect(DISC_NO_MORE_AUTH_METHODS_AVAILABLE, TOO_MANY_TRIES)
             return
         super().send_userauth_failure(partial_success)
 

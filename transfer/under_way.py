@@ -155,11 +155,12 @@ class UnderWay:
     async def _flush(self, *, wait: bool = True) -> None:
         """Hand what is gathered to a thread, once the former piece is written; NotNow when the disk refuses."""
         if self._flushing is not None:
-            flushing, self._flushing = self._flushing, None
             try:
-                await flushing
+                await asyncio.shield(self._flushing)  # a caller that gives up leaves the thread to the next one
             except OSError as error:
+                self._flushing = None
                 self._fail(_not_now(error))
+            self._flushing = None
         if self._pieces:
             pieces, self._pieces = self._pieces, []
             offset, self._start = self._start, self._end

@@ -275,7 +275,8 @@ class Uploading:
                     return stored(outcome)
             except Overtaken:
                 continue
-            await told(owner.ledger.write(arriving.leave_marker, place, name, size, owner.now()))
+            most = owner.settings.limits.names_per_folder
+            await told(owner.ledger.write(arriving.leave_marker, place, name, size, most, owner.now()))
             reason = f"This marker waits for its file {printable(marked)}."
             return Stored(trace_id="", state=str(UploadStatus.HELD), reason=reason)
         raise NotNow(f"{printable(marked)} is being changed by another session: try again")

@@ -4,9 +4,9 @@ What lives here: the order of things at the end of an upload: bytes on the disk,
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from mailgate.observe import get_logger
 from models.codes import Code
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Desk(Protocol):
-    """What a handle needs of the folder it belongs to."""
+    """What a handle needs of the rooms behind the folder."""
 
     ledger: Ledger
     live: LiveUploads
@@ -65,18 +65,18 @@ class UploadWriter:
 
     async def write(self, offset: int, data: bytes) -> None:
         """Take bytes; where the upload was begun to append, behind the end whatever the offset."""
-        self._check()
+        self._check_open()
         await self._guarded(self._live.under_way.write(self.size if self._append else offset, data))
 
     async def read(self, offset: int, size: int) -> bytes:
         """Give back bytes written before."""
-        self._check()
+        self._check_open()
         return await self._guarded(self._live.under_way.read(offset, size))
 
     async def truncate(self, size: int) -> None:
         """Cut the file, or lengthen it with zeros."""
-        self._check()
-        await self._guarded(self._live.under_way.truncate(size))
+        self._check_open()
+        await self._guarded(unbroken(self._live.under_way.truncate(size)))
 
     async def close(self) -> Stored:
         """Finish what the client closed cleanly; goes on to its end when the caller is cancelled meanwhile."""
@@ -92,7 +92,12 @@ class UploadWriter:
         if self._live.void:
             raise NotAllowed(self._live.void)
 
-    async def _guarded(self, work: Coroutine[Any, Any, T]) -> T:
+    def _check_open(self) -> None:
+        if self._ended:
+            raise NotAllowed("the file is closed already")
+        self._check()
+
+    async def _guarded(self, work: Awaitable[T]) -> T:
         try:
             return await work
         except (TooLarge, NotNow) as error:

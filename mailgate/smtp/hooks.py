@@ -116,7 +116,7 @@ class Hooks:
         if login is None:
             log.warning("login refused", peer=peer_of(server.session), username=username[:100])
             return AuthResult(success=False, handled=False)
-        return AuthResult(success=True, auth_data=login.credential)
+        return AuthResult(success=True, auth_data=login)
 
 
 def peer_of(session: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, syntax
 
 from intake.accept import NoSpace
+from intake.logins import Login
 from intake.mail import Mail, Recipient, SenderNotKnownNow
 from intake.spool import Spool
 from mailgate.observe import get_logger
@@ -220,6 +221,13 @@ class SmtpSession(SMTP):
         if stream.framing.rest:
             super().data_received(stream.framing.rest)
 
+    async def _proved(self) -> str:
+        """Name the credential that has logged in, unless its secret was taken away since."""
+        login: Login | None = self.session.auth_data
+        if login is None or await self._shared.logins.ended([login]):
+            return ""
+        return login.credential
+
     async def _complete(self, stream: DataStream) -> str:
         try:
             await stream.finish()
@@ -230,7 +238,7 @@ class SmtpSession(SMTP):
                 trusted=self._shared.settings.smtp.trusted_authserv if ours else (),
                 sender=_reverse_path(self.envelope.mail_from),
                 recipients=_recipients(self.envelope.recipients), spool=stream.spool,
-                authenticated_as=self.session.auth_data or "", fault=stream.fault,
+                authenticated_as=await self._proved(), fault=stream.fault,
             )  # fmt: skip
             outcomes = await self._shared.intake.accept(mail)
         except (NoSpace, OSError) as error:

@@ -252,8 +252,9 @@ def mark(session: Session, held: Held, whole: Whole, now: datetime, visit: str) 
     return Outcome(trace_id=upload.trace_id, status=UploadStatus(upload.status), message=upload.message)
 
 
-def leave_marker(session: Session, place: Place, name: str, size: int, now: datetime) -> None:
-    """Keep a marker that came before its file."""
+def leave_marker(session: Session, place: Place, name: str, size: int, names: int, now: datetime) -> None:
+    """Keep a marker that came before its file. Raises QuotaReached where the folder holds ``names`` names."""
+    _check_names(session, place, names)
     _give_way(session, place, name, now, "replaced by a marker file")
     session.add(
         FolderFile(
@@ -277,12 +278,16 @@ def _check_quotas(session: Session, new: Opening) -> None:
     ).one()  # fmt: skip
     if under_way >= new.at_once:
         raise QuotaReached(f"{under_way} uploads of this login are under way, the most at once: try again later")
+    _check_names(session, place, new.names)
+
+
+def _check_names(session: Session, place: Place, most: int) -> None:
     names = session.exec(
         select(sa.func.count()).select_from(FolderFile)
         .where(FolderFile.credential_id == place.credential_id, FolderFile.folder == place.folder)
         .where(FolderFile.dry_run == place.dry_run, col(FolderFile.gone_at).is_(None))
     ).one()  # fmt: skip
-    if names >= new.names:
+    if names >= most:
         raise QuotaReached(f"the folder holds {names} names, the most it takes: remove some, or try again later")
 
 

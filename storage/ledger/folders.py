@@ -14,7 +14,6 @@ from models.states import ENDED, ConnectionState, UploadStatus
 from models.tables import Attempt, Connection, ConnectionVersion, Credential, FolderFile, Upload
 from storage.ledger.connections import ConnectionRef
 
-UNDER_WAY = UploadStatus.RECEIVING
 #: Closed or cut, and not judged yet: what the client may still take back.
 OPEN_STATES = frozenset({UploadStatus.HELD, UploadStatus.SETTLING, UploadStatus.INCOMPLETE})
 VANISHING = frozenset({UploadStatus.IMPORT_JOB_CREATED, UploadStatus.DUPLICATE, UploadStatus.IGNORED})
@@ -52,11 +51,6 @@ class Seen:
     due_at: datetime | None = None  #: settled then, and judged as soon as somebody looks
     judged: bool = False
     import_ended: bool = True
-
-    @property
-    def open(self) -> bool:
-        """Say whether the client may still take it back, and nobody writes to it."""
-        return self.status in OPEN_STATES and not self.judged
 
 
 def connections_of(session: Session, credential: str) -> tuple[int, tuple[ConnectionRef, ...]] | None:

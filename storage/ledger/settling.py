@@ -141,12 +141,32 @@ def note_bytes_lost(session: Session, held: Held, now: datetime, domain: str) ->
     return True
 
 
+def note_stuck(session: Session, due_before: datetime, now: datetime) -> int:
+    """Raise an alarm for each file that settled long ago and could not be judged since; returns how many are new."""
+    told = select(Alarm.subject).where(Alarm.kind == "UPLOAD_STUCK", col(Alarm.cleared_at).is_(None))
+    stuck = session.exec(
+        select(Upload)
+        .join(FolderFile, col(FolderFile.upload_id) == col(Upload.id))
+        .where(col(FolderFile.due_at) < due_before, col(FolderFile.gone_at).is_(None), col(Upload.id).notin_(told))
+        .limit(_BATCH)
+    ).all()
+    for upload in stuck:
+        message = f"{upload.id} ({upload.file_name}) has settled and cannot be taken: see the log of the service"
+        session.add(
+            Alarm(
+                connection_id=upload.connection_id, kind="UPLOAD_STUCK", subject=upload.id, message=message,
+                raised_at=now,
+            )
+        )  # fmt: skip
+    return len(stuck)
+
+
 def _clear_lost(session: Session, file: FolderFile, now: datetime) -> None:
-    """Clear the alarm that a file's bytes were lost: it has come again."""
+    """Clear the alarms that a file was lost or stuck: it has come again, or was judged."""
     alarms = session.exec(
         select(Alarm)
         .join(FolderFile, col(FolderFile.upload_id) == col(Alarm.subject))
-        .where(Alarm.kind == "UPLOAD_LOST", col(Alarm.cleared_at).is_(None))
+        .where(col(Alarm.kind).in_(["UPLOAD_LOST", "UPLOAD_STUCK"]), col(Alarm.cleared_at).is_(None))
         .where(FolderFile.credential_id == file.credential_id, FolderFile.folder == file.folder)
         .where(FolderFile.name == file.name)
     )

@@ -169,6 +169,7 @@ def test_codes_named_in_a_page_exist(page: Path) -> None:
         "ANSWER_UNDELIVERABLE",
         "ANSWERS_DELAYED",
         "UPLOAD_LOST",
+        "UPLOAD_STUCK",
         "MAILBOX_FAILING",
     }
     alarms |= {word for kind in DATA_TYPES.values() for field in kind.fields for word in field.constraints.enum}

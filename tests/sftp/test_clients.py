@@ -1,5 +1,6 @@
 """Real clients: each does what its users do, and its exit code and text say what happened."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from tests.house import wait_until
 from tests.proofs.needs import need
-from tests.sftp.support import INBOX, PASSWORD, USER, Door, keys_once
+from tests.sftp.support import INBOX, PASSWORD, USER, Door, door_in_thread, keys_once
 
 DATA = os.urandom(1_000_000)
 
@@ -300,3 +301,26 @@ def test_a_write_that_failed_makes_no_whole_file(door: Door) -> None:
 def close(client: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
     """Close a file and hear the answer: paramiko's own close ignores it."""
     client._request(4, file.handle)
+
+
+def test_a_client_that_does_not_wait_for_answers_guesses_no_more_often(tmp_path: Path) -> None:
+    with door_in_thread(tmp_path) as door:
+        transport = paramiko.Transport(("127.0.0.1", door.port))
+        transport.start_client(timeout=30)
+        service = paramiko.Message()
+        service.add_byte(bytes([5]))  # SERVICE_REQUEST
+        service.add_string("ssh-userauth")
+        transport._send_message(service)
+        for number in range(200):
+            request = paramiko.Message()
+            request.add_byte(bytes([50]))  # USERAUTH_REQUEST
+            for word in (USER, "ssh-connection", "password"):
+                request.add_string(word)
+            request.add_boolean(False)
+            request.add_string(f"guess {number}")
+            with contextlib.suppress(OSError, EOFError):
+                transport._send_message(request)
+        wait_until(lambda: not transport.is_active())
+        transport.close()
+        noted = door.defender._subjects.get("address:127.0.0.1")
+        assert noted is None or len(noted.failures) <= 12

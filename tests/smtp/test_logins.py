@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tests.house import SENDER, Inside, conversions, digest, inside, mail
+from storage.ledger.credentials import revoke
+from tests.house import DOMAIN, SENDER, Inside, conversions, digest, inside, mail
 from tests.smtp.wire import Wire, base64, wire
 
 NAME = "Conversions_2026_a.csv"
@@ -30,6 +32,21 @@ password = "battery staple"
 name = "acme-silent"
 account = "acme"
 username = "silent"
+
+[[credential]]
+name = "acme-fired"
+account = "acme"
+username = "fired"
+password = "lost and found"
+
+[[connection]]
+name = "acme-fired"
+account = "acme"
+data_type = "conversions"
+pattern = "*.csv"
+credential = "acme-fired"
+address = "acme-fired-x7"
+authenticity = "auth"
 
 [[connection]]
 name = "acme-conversions"
@@ -148,6 +165,13 @@ def test_who_proved_the_credential_is_taken_and_nobody_else(house: Inside, clien
     assert client.deliver(raw).startswith("250 2.0.0 accepted ")
     new, old = house.uploads_of(digest(content))
     assert (new["status"], old["status"], old["code"]) == ("import_job_created", "ignored", "NOT_AUTHENTIC")
+
+
+def test_a_login_that_was_taken_away_since_proves_nothing(house: Inside, client: Wire) -> None:
+    assert client.log_in("fired", "lost and found") == GOOD
+    assert house.house.ledger.write_now(revoke, "acme-fired", datetime.now(UTC)) is not None
+    reply = client.deliver(mail([(NAME, conversions())]), to=[f"acme-fired-x7@{DOMAIN}"])
+    assert reply.startswith("250 2.0.0 ignored NOT_AUTHENTIC ")
 
 
 def test_another_credential_does_not_do(client: Wire) -> None:

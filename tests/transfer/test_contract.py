@@ -179,6 +179,20 @@ async def test_an_empty_file_is_stored(both: Both) -> None:
     assert (await visit.stat(NAME)).size == 0
 
 
+async def test_a_closed_handle_takes_nothing(both: Both) -> None:
+    visit = await both.enter()
+    writer = await visit.write(NAME, Begin.TRUNCATE)
+    await writer.write(0, b"abc")
+    await writer.close()
+    for late in (writer.write(0, b"x"), writer.read(0, 1), writer.truncate(0), writer.close()):
+        with pytest.raises(NotAllowed):
+            await late
+    await writer.break_off()
+    assert await state(visit, NAME) == "settling"
+    assert await get(visit, NAME) == b"abc"
+    assert await both.settle() == 1
+
+
 # --- settling
 
 

@@ -1,5 +1,6 @@
 """The real folder: what the ledger says of uploads, versions, quotas, pauses, expiry, and what dies in between."""
 
+import asyncio
 import errno
 import json
 from datetime import timedelta
@@ -16,6 +17,7 @@ from models.tables import Answer, Delivery, Event, FolderFile, Upload
 from storage.ledger import LedgerBusy
 from storage.ledger.history import Wanted, list_uploads
 from storage.ledger.imports import release_held
+from storage.ledger.settling import due
 from tests.imports.support import Pool, conversions, summary
 from tests.storage.support import Store, open_store
 from tests.transfer.support import NAME, UP, House, get, names, put
@@ -382,6 +384,18 @@ async def test_a_dry_run_is_one(house: House) -> None:
     assert house.status(again.trace_id) == "import_job_created"  # a dry run is no first
 
 
+async def test_judged_twice_at_once_it_is_imported_once(house: House) -> None:
+    visit = await house.enter()
+    word = await put(visit, NAME, b"abc")
+    house.store.clock.forward(seconds=5)
+    intake = house.folders.intake
+    ((_, held),) = house.store.ledger.read_now(due, house.store.clock())
+    outcomes = await asyncio.gather(intake.accept_file(held), intake.accept_file(held), house.settler.work_once())
+    assert sum(outcome not in (None, 0) for outcome in outcomes) == 1
+    assert house.store.queue.jobs == [(word.trace_id, 1)]
+    assert len([path for path in house.store.settings.blob_dir.rglob("*") if path.is_file()]) == 1
+
+
 # --- quotas and faults
 
 
@@ -470,5 +484,23 @@ async def test_bytes_that_are_gone(house: House) -> None:
     assert (await receipt(visit))["code"] == "SYSTEM_ERROR"
     assert house.store.alarms() == ["UPLOAD_LOST"]
     await put(visit, NAME, b"abc")
+    assert await house.settle() == 1
+    assert house.store.alarms() == []
+
+
+async def test_a_file_that_cannot_be_judged_raises_an_alarm(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> Any:
+        raise OSError(errno.ENOSPC, "full")
+
+    visit = await house.enter()
+    await put(visit, NAME, b"abc")
+    with monkeypatch.context() as patched:
+        patched.setattr(house.store.blobs, "create", full)
+        assert await house.settle() == 0
+        house.store.clock.forward(minutes=31)
+        for _ in range(2):
+            await house.settler.tidy()
+            assert house.store.alarms() == ["UPLOAD_STUCK"]
+        assert (await visit.stat(NAME)).state == "settling"
     assert await house.settle() == 1
     assert house.store.alarms() == []

@@ -1,8 +1,10 @@
 """One file on its way in: random writes, reads and cuts against bytes in memory, and what the disk says at the end."""
 
 import asyncio
+import contextlib
 import hashlib
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,35 @@ async def test_going_on_hashes_the_whole(tmp_path: Path) -> None:
     await file.write(6, b"g")
     assert await file.seal() == hashlib.sha256(b"abcdefg").hexdigest()
     await file.shut()
+
+
+async def test_a_caller_that_gives_up_leaves_the_bytes_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write is cancelled while a thread is still at work: the next one waits for it."""
+    go_on, put, at_work = threading.Event(), UnderWay._put, [0]
+
+    def slow(self: UnderWay, pieces: list[bytes], offset: int) -> None:
+        at_work[0] += 1
+        assert at_work[0] == 1, "two threads write one file"
+        go_on.wait(10)
+        put(self, pieces, offset)
+        at_work[0] -= 1
+
+    monkeypatch.setattr(UnderWay, "_put", slow)
+    file = UnderWay(tmp_path / "x", most=10**9, room=10**9, reserve=0)
+    await file.open()
+    block = b"x" * 200_000
+    await file.write(0, block)
+    waiting = asyncio.create_task(file.write(200_000, block))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
+    keeping = asyncio.create_task(file.keep())
+    await asyncio.sleep(0)
+    go_on.set()
+    kept = await keeping
+    await file.shut()
+    assert (tmp_path / "x").read_bytes() == b"x" * kept
+    assert kept in (200_000, 400_000)

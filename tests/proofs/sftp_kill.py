@@ -84,7 +84,8 @@ def kill_under_sftp(files: int, kills: int, seed: int, *, rows_each: int = 3000)
             (gate.folder / name).write_bytes(data)
         gate.start("sftp,worker")
         todo = list(sent)
-        threads = [threading.Thread(target=_work, args=(gate, port, todo), daemon=True) for _ in range(_CLIENTS)]
+        share = files / (kills + 1)  # of each life
+        threads = [threading.Thread(target=_work, args=(gate, port, todo, share), daemon=True) for _ in range(_CLIENTS)]
         for thread in threads:
             thread.start()
         killed = 0
@@ -118,8 +119,12 @@ def _set_up(gate: Gate) -> int:
     return port
 
 
-def _work(gate: Gate, port: int, todo: list[str]) -> None:
+def _work(gate: Gate, port: int, todo: list[str], share: float) -> None:
+    files = len(todo)
     while True:
+        if todo and files - len(todo) >= share * gate.starts:
+            time.sleep(0.02)  # the other lives have theirs
+            continue
         try:
             name = todo.pop()
         except IndexError:

@@ -45,10 +45,13 @@ class DurableBlobs:
         writers = [writer for some, _ in group for writer in some]
         try:
             await asyncio.to_thread(self._blobs.commit, writers)
-        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+        except BaseException as error:  # whoever waits must hear of it, whatever it is
+            told = error if isinstance(error, Exception) else OSError("the blobs were not synced")
             for _, done in group:
                 if not done.done():
-                    done.set_exception(error)
+                    done.set_exception(told)
+            if not isinstance(error, Exception):
+                raise
         else:
             for _, done in group:
                 if not done.done():

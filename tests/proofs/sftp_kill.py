@@ -113,7 +113,7 @@ def _set_up(gate: Gate) -> int:
     key = gate.folder / "client"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "acme", "-f", str(key)], check=True)
     (gate.folder / "sftp.toml").write_text(_CONNECTION.format(key=Path(f"{key}.pub").read_text().strip()))
-    gate._run("connection", "apply", str(gate.folder / "sftp.toml"))
+    gate.run("connection", "apply", str(gate.folder / "sftp.toml"))
     port = free_port()
     gate.environment = {"MAILGATE_SFTP__PORT": str(port), "MAILGATE_SETTLE_SECONDS": "1"}
     return port

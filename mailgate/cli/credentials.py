@@ -1,6 +1,5 @@
 """``mailgate credential``: rotate, revoke. ``mailgate ban``: list, lift."""
 
-import secrets
 from datetime import timedelta
 from typing import Annotated
 
@@ -30,6 +29,8 @@ def rotate_(
     overlap: Annotated[str, typer.Option(help="How long the old password stays good, e.g. 24h.")] = "0s",
 ) -> None:
     """Give a credential a new password and print it once; keys are changed in the file of connections."""
+    import secrets
+
     from intake.logins import hash_password
     from mailgate.settings import parse_duration
     from storage.ledger.credentials import rotate

@@ -64,7 +64,7 @@ def prepare_file(
         rule=judged.rule, door=one.door, peer=one.peer, sender=one.credential, recipient=one.place.path, tag="",
         authenticated_as=one.credential, message_id="", subject="", references=(), size=one.size, sha256=one.sha256,
         dry_run=one.place.dry_run, verdict=judged.verdict, code=judged.fault.code if judged.fault else None,
-        message=message, files=(file,), identity="", orphaned=judged.orphaned, told_on_the_spot=False,
+        message=message, files=(file,), identity="", orphaned=judged.orphaned,
     )  # fmt: skip
     return PreparedFile(new=new, writer=writer)
 

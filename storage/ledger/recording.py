@@ -88,7 +88,6 @@ class NewDelivery:
     header_block: bytes | None = None
     identity: str  #: key of rule 9; empty: each arrival is another
     orphaned: bool = False  #: its connection was deleted while it waited; rejected under its name
-    told_on_the_spot: bool = True  #: the door's word tells a rejection, so that no receipt need
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,7 +239,7 @@ def _record_one(ledger: _Known, rows: _Rows, arrival: Arrival) -> list[Recorded]
     behind_250 = not told or any(outcome.verdict is not Verdict.REJECTED for outcome in outcomes)
     for new, outcome in written:
         address = ledger.return_address(new.connection_id)
-        if address and _is_answered(new, outcome, behind_250=behind_250 or not new.told_on_the_spot):
+        if address and _is_answered(new, outcome, behind_250=behind_250):
             sequence = ledger.receipts.get(outcome.trace_id, 1)
             now, domain = arrival.means.now, arrival.means.domain
             rows.add(Answer, **answer_row(outcome.trace_id, RECEIPT, sequence, address, now, domain))

@@ -1,7 +1,6 @@
 """Our own mail signed: another's verifier says yes, and the same reply is always the same bytes."""
 
 import asyncio
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -21,6 +20,7 @@ from mailgate.courier import SigningCourier
 from mailgate.settings import Relay, Settings, SettingsError
 from tests.authenticity.support import NOW, check, ed25519_key, pem, record, rsa_key, zone
 from tests.imports.support import reply
+from tests.proofs.needs import need
 
 KEYS = {"rsa": rsa_key, "ed25519": ed25519_key}
 LETTER = Letter(
@@ -199,8 +199,7 @@ def test_half_a_signature_is_refused(relay: dict[str, Any]) -> None:
 
 def test_openssl_makes_keys_that_sign(tmp_path: Path) -> None:
     """The commands of docs/senders.md."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not here")
+    need("openssl")
     for words in (("-algorithm", "ed25519"), ("-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048")):
         path = tmp_path / f"{words[1]}.pem"
         subprocess.run(["openssl", "genpkey", *words, "-out", str(path)], check=True, capture_output=True)

@@ -5,28 +5,20 @@ What lives here: who is handed what. No rule of the product.
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import signal
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
 from intake.accept import Intake
 from intake.defender import Defender
 from intake.logins import Logins
+from mailgate.house import House, only_service, open_house
 from mailgate.observe import get_logger
 from mailgate.settings import Settings, SettingsError
-from models.faults import MailgateError, TemporaryError
-from storage.blobs import DiskBlobs
+from models.faults import TemporaryError
 from storage.descriptors import load_data_types
-from storage.engine import database_url, make_engine, make_job_engine
-from storage.jobs import JobQueue
-from storage.ledger import Ledger
-from storage.migrate import is_current, migrate
+from storage.engine import database_url
 from transfer.folder import LedgerFolders
 from transfer.settler import Settler
 
@@ -48,76 +40,6 @@ MAIL_ROLES = frozenset({"smtp", "poller"})  #: they find out who sent a mail
 FOLDER_ROLES = frozenset({"sftp", "ftp", "worker"})  #: one of them settles what stands in clients' folders
 _THREADS = 32
 _GRACE = 2.5  # seconds for imports that run when the service stops
-
-
-class NotReady(MailgateError):
-    """Say why the service cannot start."""
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """The rooms that every command needs, open."""
-
-    settings: Settings
-    engine: sa.Engine
-    job_engine: sa.Engine
-    ledger: Ledger
-    blobs: DiskBlobs
-    jobs: JobQueue
-
-
-@contextlib.contextmanager
-def open_house(settings: Settings) -> Iterator[House]:
-    """Open ledger, blobs and job queue; NotReady when the database is missing or of another version."""
-    if not settings.database_path.exists():
-        raise NotReady(f"there is no database at {settings.database_path}: run `mailgate init`")
-    url = database_url(settings.database_path)
-    engine, job_engine = make_engine(url), make_job_engine(url)
-    try:
-        current = is_current(engine)
-    except sa.exc.DatabaseError as error:
-        raise NotReady(f"the database at {settings.database_path} cannot be read: {error.orig}") from None
-    if not current:
-        raise NotReady("the database has another schema than this version needs: run `mailgate migrate`")
-    house = House(settings, engine, job_engine, Ledger(engine), DiskBlobs(settings.blob_dir), JobQueue(job_engine))
-    try:
-        yield house
-    finally:
-        house.jobs.close()
-        house.ledger.close()
-        job_engine.dispose()
-
-
-def create_database(settings: Settings) -> None:
-    """Create the folders of the data directory and the database, or bring it to the current schema."""
-    dirs = (settings.data_dir, settings.blob_dir, settings.spool_dir, settings.uploads_dir, settings.outbox_dir)
-    for folder in dirs:
-        folder.mkdir(parents=True, exist_ok=True)
-    settings.data_dir.chmod(0o700)
-    url = database_url(settings.database_path)
-    with only_service(settings):  # a schema does not change under a running service
-        engine = make_engine(url)
-        migrate(engine, url)
-        engine.dispose()
-
-
-@contextlib.contextmanager
-def only_service(settings: Settings) -> Iterator[None]:
-    """Hold the lock that makes this the one service process of its database; NotReady when another has it."""
-    path = settings.data_dir / "service.lock"
-    with path.open("a+") as lock:
-        _lock(lock, path.name)
-        yield
-
-
-def _lock(lock: IO[str], name: str) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise NotReady(f"another mailgate serves this data directory already ({name} is held)") from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
 
 
 def make_courier(settings: Settings) -> "Courier":

@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from intake.provisioning import is_generated
-from mailgate.app import NotReady, make_signer, open_house
+from mailgate.app import make_signer
 from mailgate.authenticity import is_installed
+from mailgate.house import NotReady, open_house
 from mailgate.settings import Settings, SettingsError
 from mailgate.tls import certificate_ends
 from models.connection import Rule

@@ -37,7 +37,7 @@ from intake.accept import Intake
 from intake.defender import Defender
 from intake.logins import Logins
 from intake.provisioning import plan_file, read_names
-from mailgate.app import House, create_database, open_house
+from mailgate.house import House, create_database, open_house
 from mailgate.settings import Limits, Settings, Smtp
 from mailgate.smtp import SmtpDoor
 from mailgate.tls import write_local_certificate

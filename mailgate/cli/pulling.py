@@ -21,7 +21,7 @@ from mailgate.cli.state import (
 
 if TYPE_CHECKING:
     from intake.mailboxes import Candidate, Failure
-    from mailgate.app import House
+    from mailgate.house import House
     from storage.ledger.connections import ConnectionRef
 
 Name = Annotated[str, typer.Argument(help="The connection's name, in any case.")]

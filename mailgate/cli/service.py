@@ -41,7 +41,7 @@ def init(
     folder: Annotated[Path, typer.Option("--dir", help="The folder to set up.")] = Path("."),
 ) -> None:
     """Write a configuration, host keys, a TLS certificate for local use and the database."""
-    from mailgate.app import create_database
+    from mailgate.house import create_database
     from mailgate.tls import write_local_certificate
 
     config = folder / "mailgate.toml"
@@ -77,8 +77,9 @@ def serve(
 
     import uvloop
 
-    from mailgate.app import ROLES, NotReady
+    from mailgate.app import ROLES
     from mailgate.app import serve as run_service
+    from mailgate.house import NotReady
     from mailgate.observe import configure_logging
 
     wanted = tuple(role.strip() for role in roles.split(",") if role.strip())
@@ -98,7 +99,7 @@ def serve(
 
 def migrate() -> None:
     """Bring the database to the current schema."""
-    from mailgate.app import create_database
+    from mailgate.house import create_database
 
     settings = state.settings()
     create_database(settings)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mailgate.app import House
+    from mailgate.house import House
     from mailgate.settings import Settings
 
 EXIT_REFUSED, EXIT_USAGE, EXIT_MISSING, EXIT_NOT_ALLOWED, EXIT_SERVER, EXIT_INTERRUPTED = 1, 2, 3, 4, 5, 130
@@ -60,7 +60,7 @@ state = State()
 @contextlib.contextmanager
 def house() -> "Iterator[House]":
     """Open the house for one command."""
-    from mailgate.app import open_house
+    from mailgate.house import open_house
     from mailgate.observe import configure_logging
 
     configure_logging()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mailgate.app import create_database
+from mailgate.house import create_database
 from mailgate.settings import load_settings
 from mailgate.tls import write_local_certificate
 from tests.cli.support import Cli

@@ -17,7 +17,7 @@ import paramiko
 from intake.defender import Defender
 from intake.logins import Logins
 from intake.provisioning import plan_file
-from mailgate.app import House, open_house
+from mailgate.house import House, open_house
 from mailgate.settings import Limits, Settings, Sftp
 from storage.ledger.applying import apply_plan
 from tests.house import UNDEFENDED, InThread, database_once

@@ -1,0 +1,86 @@
+"""The tables of the file, one class each, with their defaults.
+
+What lives here: names, defaults and what a value may be. The limits have a module of their own.
+"""
+
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from mailgate.settings.values import DnsServer, Duration, Port, Positive, Section
+
+
+class Smtp(Section):
+    """The SMTP door."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2525  #: 0: any free port
+    tls_port: Port = 0  #: implicit TLS; 0: off
+    certificate: Path | None = None  #: PEM chain; default: the one ``init`` wrote
+    key: Path | None = None
+    require_tls: bool = False
+    max_message_bytes: Positive = 150_000_000
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  #: mail servers of ours that pass mail on to us
+    trusted_authserv: tuple[str, ...] = ()  #: names under which those servers write Authentication-Results
+
+
+class Dns(Section):
+    """How DNS is asked who may send in whose name."""
+
+    lookups: bool = True
+    servers: tuple[DnsServer, ...] = ()  #: address, or address:port; empty: those of the machine
+
+
+class Sftp(Section):
+    """The SFTP door."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2222  #: 0: any free port
+    host_keys: tuple[Path, ...] = ()  #: private keys in OpenSSH's form; empty: those that ``init`` made
+
+
+class Relay(Section):
+    """The mail server that takes our replies; without one they go to the outbox folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    host: str = ""
+    port: Port = 587
+    username: str = ""
+    password: str = Field(default="", repr=False)
+    password_file: Path | None = None
+    tls: Literal["starttls", "implicit", "off"] = "starttls"
+    ca_file: Path | None = None
+    sender: str = Field(default="", alias="from")  #: empty: mailgate@<domain>
+    envelope_from: str = ""  #: empty: the null sender
+    dkim_domain: str = ""  #: with the two below: our mail is signed
+    dkim_selector: str = ""
+    dkim_key: Path | None = None  #: PEM, RSA or Ed25519
+
+
+class Pull(Section):
+    """What we fetch from: servers and mailboxes of others."""
+
+    allow_private: bool = False  #: whether a target may have a loopback, private or link-local address
+
+
+class Retention(Section):
+    """How long what is kept."""
+
+    originals: Duration = timedelta(days=90)
+    answers: Duration = timedelta(days=30)
+    ignored: Duration = timedelta(days=7)
+
+
+Word = Annotated[str, Field(min_length=1)]
+
+
+class DataTypeSettings(Section):
+    """What an operator sets of one data type without a descriptor of his own."""
+
+    enums: dict[str, Annotated[tuple[Word, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )  #: field → its values

@@ -90,3 +90,6 @@ class Limits(Section):
     parse_memory_bytes: Positive = 1_000_000_000
     parse_seconds: Positive = 600
     import_tries: Positive = 5  #: then the import is parked as aborted
+
+    proxy_header_time: Duration = timedelta(seconds=5)  #: that a PROXY header may take
+    proxy_header_bytes: Annotated[int, Field(ge=536)] = 4096  #: of one; 536 is what every proxy may send

@@ -91,4 +91,4 @@ class Limits(Section):
     parse_seconds: Positive = 600
     import_tries: Positive = 5  #: then the import is parked as aborted
 
-    s3_request: Duration = timedelta(seconds=4)  #: one request to the object store, of 5 MiB at most
+    s3_request: Duration = timedelta(seconds=5)  #: one request to the object store, of 5 MiB at most

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from imports.parse_job import ParseJob
+from imports.parse_job import ParseJob, ParseOutcome
 from imports.workers import NoRoom, ParsePool
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
@@ -22,11 +22,12 @@ from models.codes import Code
 from models.faults import PermanentError
 from models.result import Identity, Summary, Warning_, result_object
 from models.states import ImportStatus
-from storage.blobs import Blobs
+from storage.blobs import Blobs, BlobWriter
 from storage.ledger import Ledger, LedgerBusy, imports
 from storage.ledger.before import files_before
 from storage.ledger.deliveries import delivery_belongs_to
 from storage.ledger.imports import Order, Patience
+from storage.local import local
 
 log = get_logger("imports")
 _STARTS_PER_FAILURE = 5  # a process that dies is seldom the file's fault
@@ -116,7 +117,7 @@ class Importer:
         errors_path = self._settings.spool_dir / f"{secrets.token_hex(16)}.errors"
         try:
             summary, parent = await self._parse(order, errors_path)
-            errors_blob = await asyncio.to_thread(self._keep, errors_path) if summary.entries else None
+            errors = await asyncio.to_thread(self._keep, errors_path) if summary.entries else None
         finally:
             await asyncio.to_thread(errors_path.unlink, missing_ok=True)
         if await self._ledger.read(imports.cancel_requested, order.upload, order.attempt):
@@ -129,7 +130,8 @@ class Importer:
         now = self._clock()
         await self._ledger.write(
             imports.finish, order.upload, order.attempt, status=summary.status,
-            result=self._result(order, summary, parent, now), errors_blob=errors_blob,
+            result=self._result(order, summary, parent, now),
+            errors_blob=errors.id if errors else None, errors_bytes=errors.size if errors else None,
             no_rows=any(warning.code is Code.NO_ROWS for warning in summary.warnings), now=now,
             domain=self._settings.domain,
         )  # fmt: skip
@@ -142,11 +144,10 @@ class Importer:
         return str(summary.status)
 
     async def _parse(self, order: Order, errors_path: Path) -> tuple[Summary, str | None]:
-        path, borrowed = await asyncio.to_thread(self._local, order.blob)
         limits = self._settings.limits
         before = await self._ledger.read(files_before, order.upload, order.rule.data_type)
         job = ParseJob(
-            path=str(path), data_type=order.rule.data_type, policy=order.rule.policy, max_rows=limits.max_rows,
+            path="", data_type=order.rule.data_type, policy=order.rule.policy, max_rows=limits.max_rows,
             warn_rows=limits.warn_rows, max_entries=limits.max_error_entries, now=order.received_at,
             trace_id=order.trace_id, errors_path=str(errors_path),
             data_types_dir=str(self._settings.data_types_dir), enums=self._settings.enums,
@@ -155,13 +156,10 @@ class Importer:
             usual_rows=before.usual_rows,
         )  # fmt: skip
         try:
-            outcome = await asyncio.to_thread(self._pool.run, job)
+            outcome = await asyncio.to_thread(self._run_job, order.blob, job)
         except PermanentError as error:
             fault = error.fault
             return Summary(status=ImportStatus.REJECTED, code=fault.code, message=fault.message), None
-        finally:
-            if not borrowed:
-                await asyncio.to_thread(path.unlink, missing_ok=True)
         assert outcome.summary is not None
         summary = outcome.summary
         if order.duplicate_of is not None:
@@ -175,23 +173,16 @@ class Importer:
             parent = None
         return summary, parent
 
-    def _local(self, blob: str) -> tuple[Path, bool]:
-        """Give a file on this disk that holds a blob, and whether it is the blob itself."""
-        with self._blobs.open(blob) as source:
-            name = getattr(source, "name", None)
-            if isinstance(name, str):
-                return Path(name), True
-            path = self._settings.spool_dir / f"{secrets.token_hex(16)}.original"
-            with path.open("wb") as copy:
-                _copy(source, copy.write)
-            return path, False
+    def _run_job(self, blob: str, job: ParseJob) -> ParseOutcome:
+        with local(self._blobs, blob, self._settings.spool_dir) as path:
+            return self._pool.run(replace(job, path=str(path)))
 
-    def _keep(self, path: Path) -> str:
+    def _keep(self, path: Path) -> BlobWriter:
         writer = self._blobs.create(self._clock())
         with path.open("rb") as source:
             _copy(source, writer.write)
         self._blobs.commit([writer])
-        return writer.id
+        return writer
 
     def _result(self, order: Order, summary: Summary, parent: str | None, now: datetime) -> dict[str, object]:
         identity = Identity(

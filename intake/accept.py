@@ -24,7 +24,7 @@ from models.codes import Code
 from models.faults import TemporaryError
 from models.states import Verdict
 from models.trace import make_trace_id
-from storage.blobs import Blobs
+from storage.blobs import Blobs, BlobsAway
 from storage.descriptors import DataTypePrefixes
 from storage.jobs import Enqueue
 from storage.ledger import Ledger
@@ -128,7 +128,7 @@ class Intake:
         except OSError as error:
             if not await asyncio.to_thread(path.exists):
                 return await self._lost(one, now)
-            raise NoSpace(f"{one.name} cannot be kept now: {error}") from error
+            raise _not_kept(one.name, error) from error
         # After any other failure of the commit the blob stays until the sweep finds that no row names it.
         try:
             item = Settled(candidate=one, arrival=Arrival(deliveries=(prepared.new,), means=self._means(now)))
@@ -220,13 +220,13 @@ class Intake:
         try:
             prepared = await asyncio.to_thread(prepare_all, mails, self._blobs, self._settings, now)
         except OSError as error:
-            raise NoSpace(f"bytes cannot be kept now: {error}") from error
+            raise _not_kept("a mail", error) from error
         kept = [one for some in prepared if not isinstance(some, Exception) for one in some]
         try:
             await self._durable.commit([writer for one in kept for writer in one.writers])
         except OSError as error:
             await asyncio.to_thread(discard, self._blobs, kept)
-            raise NoSpace(f"bytes cannot be made durable now: {error}") from error
+            raise _not_kept("a mail", error) from error
         means = self._means(now)
         recording = [
             some if isinstance(some, Exception) else self._record(mail, some, means)
@@ -284,6 +284,12 @@ class Intake:
             if outcome.seen_again:
                 facts["seen_again"] = True
             log.info("delivery", **facts)
+
+
+def _not_kept(what: str, error: OSError) -> TemporaryError:
+    """Give the reason for "not now": the store's silence is told from a disk that takes no more."""
+    kind = TemporaryError if isinstance(error, BlobsAway) else NoSpace
+    return kind(f"{what} cannot be kept now: {error}")
 
 
 async def _settled(one: Exception | Coroutine[Any, Any, T]) -> T:

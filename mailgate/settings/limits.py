@@ -90,3 +90,5 @@ class Limits(Section):
     parse_memory_bytes: Positive = 1_000_000_000
     parse_seconds: Positive = 600
     import_tries: Positive = 5  #: then the import is parked as aborted
+
+    s3_request: Duration = timedelta(seconds=4)  #: one request to the object store, of 5 MiB at most

@@ -61,6 +61,18 @@ class Relay(Section):
     dkim_key: Path | None = None  #: PEM, RSA or Ed25519
 
 
+class S3(Section):
+    """The object store that ``blob_url`` names."""
+
+    endpoint: str = ""  #: http(s)://host[:port]; empty: Amazon's, of the region
+    region: str = "us-east-1"
+    access_key_id: str = ""  #: empty: what the environment gives (AWS_*, or the machine's role)
+    access_key_id_file: Path | None = None
+    secret_access_key: str = Field(default="", repr=False)
+    secret_access_key_file: Path | None = None
+    ca_file: Path | None = None  #: PEM, of a store with a certificate of one's own
+
+
 class Pull(Section):
     """What we fetch from: servers and mailboxes of others."""
 

@@ -65,7 +65,13 @@ def test_a_hash_is_argon2id_and_salted() -> None:
     assert hash_password("hunter2") != KNOWN
 
 
-NO_HASHES = {"nothing": "", "plain": "hunter2", "empty": "$argon2id$", "cut": KNOWN[:-1], "bcrypt": "$2b$12$" + "a" * 53}
+NO_HASHES = {
+    "nothing": "",
+    "plain": "hunter2",
+    "empty": "$argon2id$",
+    "cut": KNOWN[:-1],
+    "bcrypt": "$2b$12$" + "a" * 53,
+}
 
 
 @pytest.mark.parametrize("stored", NO_HASHES.values(), ids=NO_HASHES)

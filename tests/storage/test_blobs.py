@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.blobs import Blobs, DiskBlobs, MemoryBlobs, new_blob_id
+from storage.blobs import Blobs, DiskBlobs, MemoryBlobs
 from tests.storage.support import START
 
 Make = Callable[[], Blobs]

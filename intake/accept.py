@@ -104,6 +104,14 @@ class Intake:
         """
         return await self._to_the_end(self._accept_all(mails))
 
+    async def accept_each(self, mail: Mail) -> list[Recorded | Exception]:
+        """Take in one mail for each of its recipients by itself; gives in their order what became of it.
+
+        A recipient whose delivery cannot be taken has the exception in its place; the others are recorded all the
+        same. Raises TemporaryError when nothing was kept for anybody. Otherwise as ``accept``.
+        """
+        return await self._to_the_end(self._accept_each(mail))
+
     async def accept_file(self, held: Held) -> Recorded | None:
         """Take in one file that has settled in a client's folder; None when it was touched meanwhile.
 
@@ -204,13 +212,33 @@ class Intake:
     async def _accept_all(self, mails: Sequence[Mail]) -> list[list[Recorded] | Exception]:
         try:
             facts = await asyncio.gather(*map(self._find_out, mails), return_exceptions=True)
-            outcomes = await self._once(list(zip(mails, facts, strict=True)))
-            for place, (mail, found) in enumerate(zip(mails, facts, strict=True)):
-                if isinstance(outcomes[place], RuleChanged) and not isinstance(found, BaseException):
-                    outcomes[place] = await self._judge_until_recorded(await self._look_up_again(mail), found)
-            return outcomes
+            return await self._until_recorded(list(zip(mails, facts, strict=True)))
         finally:
             await asyncio.to_thread(_close, mails)
+
+    async def _accept_each(self, mail: Mail) -> list[Recorded | Exception]:
+        try:
+            facts = await self._find_out(mail)
+            if facts is None:  # read once, not once for each
+                facts = Facts(message=await asyncio.to_thread(read_message, mail, self._settings))
+            each = [replace(mail, recipients=(one,)) for one in mail.recipients]
+            outcomes = await self._until_recorded([(one, facts) for one in each])
+            return [outcome if isinstance(outcome, Exception) else outcome[0] for outcome in outcomes]
+        finally:
+            await asyncio.to_thread(mail.spool.close)
+
+    async def _until_recorded(
+        self, mails: Sequence[tuple[Mail, Facts | BaseException | None]]
+    ) -> list[list[Recorded] | Exception]:
+        """Record mails side by side; one whose rule changed meanwhile is judged again, by itself."""
+        outcomes = await self._once(mails)
+        for place, (mail, found) in enumerate(mails):
+            if isinstance(outcomes[place], RuleChanged) and not isinstance(found, BaseException):
+                try:
+                    outcomes[place] = await self._judge_until_recorded(await self._look_up_again(mail), found)
+                except TemporaryError as error:
+                    outcomes[place] = error
+        return outcomes
 
     async def _once(
         self, mails: Sequence[tuple[Mail, Facts | BaseException | None]]

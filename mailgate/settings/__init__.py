@@ -70,6 +70,8 @@ class Settings(BaseSettings):
             raise ValueError("domain must be a host name, e.g. intake.example.com")
         if (self.smtp.certificate is None) != (self.smtp.key is None):
             raise ValueError("smtp.certificate and smtp.key belong together: set both or neither")
+        if self.smtp.lmtp_port == 25:
+            raise ValueError("smtp.lmtp_port must not be 25, where SMTP is spoken (RFC 2033 section 5)")
         relay = self.relay
         if len({bool(relay.dkim_domain), bool(relay.dkim_selector), relay.dkim_key is not None}) != 1:
             raise ValueError("relay.dkim_domain, dkim_selector and dkim_key belong together: set all or none")

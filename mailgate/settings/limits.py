@@ -92,3 +92,5 @@ class Limits(Section):
     import_tries: Positive = 5  #: then the import is parked as aborted
 
     s3_request: Duration = timedelta(seconds=5)  #: one request to the object store, of 5 MiB at most
+    proxy_header_time: Duration = timedelta(seconds=5)  #: that a PROXY header may take
+    proxy_header_bytes: Annotated[int, Field(ge=536)] = 4096  #: of one; 536 is what every proxy may send

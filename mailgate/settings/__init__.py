@@ -13,13 +13,24 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from mailgate.settings.limits import Limits
-from mailgate.settings.sections import DataTypeSettings, Dns, Pull, Relay, Retention, Sftp, Smtp
+from mailgate.settings.sections import (
+    DataTypeSettings,
+    Dns,
+    Metrics,
+    Pull,
+    Relay,
+    Retention,
+    Sftp,
+    Smtp,
+    Traces,
+)
 from mailgate.settings.values import Section, parse_duration
 
 __all__ = [
     "DataTypeSettings",
     "Dns",
     "Limits",
+    "Metrics",
     "Pull",
     "Relay",
     "Retention",
@@ -27,6 +38,7 @@ __all__ = [
     "SettingsError",
     "Sftp",
     "Smtp",
+    "Traces",
     "load_settings",
     "parse_duration",
 ]
@@ -55,6 +67,8 @@ class Settings(BaseSettings):
     smtp: Smtp = Smtp()
     dns: Dns = Dns()
     sftp: Sftp = Sftp()
+    metrics: Metrics = Metrics()
+    traces: Traces = Traces()
     relay: Relay = Relay()
     pull: Pull = Pull()
     limits: Limits = Limits()
@@ -195,7 +209,7 @@ def _with_secret(relay: Relay, base: Path) -> Relay:
     return relay.model_copy(update=updates)
 
 
-_NOT_BUILT = {"ftp", "web", "metrics", "s3", "database_url", "blob_url"}
+_NOT_BUILT = {"ftp", "web", "s3", "database_url", "blob_url"}
 
 
 def _sentences(error: ValidationError) -> str:

@@ -90,3 +90,10 @@ class Limits(Section):
     parse_memory_bytes: Positive = 1_000_000_000
     parse_seconds: Positive = 600
     import_tries: Positive = 5  #: then the import is parked as aborted
+
+    metrics_connections: Positive = 32  #: at once, at the page of metrics and health
+    metrics_request: Duration = timedelta(seconds=10)  #: from the connection to the last byte of the answer
+    metrics_kept: Duration = timedelta(seconds=5)  #: figures of the database are so old at most
+    check_time: Duration = timedelta(seconds=4)  #: for one look at whether deliveries can be taken
+    check_kept: Duration = timedelta(seconds=2)  #: its outcome is so old at most
+    loop_silence: Duration = timedelta(seconds=15)  #: a service whose loop is silent for so long is not alive

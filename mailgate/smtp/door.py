@@ -11,7 +11,7 @@ from typing import Any
 
 from intake.accept import Intake
 from intake.logins import Logins
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, metrics, notes
 from mailgate.settings import Settings
 from mailgate.smtp import replies
 from mailgate.smtp.hooks import Hooks
@@ -32,6 +32,7 @@ class _Visitor(SmtpSession):
         first = not self._over_tls and self._original_transport is None  # implicit TLS asked before its handshake
         if first and not self._shared.gate.enter(self, _address(transport)):
             log.warning("too many connections", peer=_address(transport))
+            notes.refused("smtp", "too_many_connections")
             transport.write(replies.TOO_MANY_CONNECTIONS.encode() + b"\r\n")
             transport.close()
             self._turned_away = True
@@ -80,6 +81,7 @@ class _TlsListener:
             visitor = _Visitor(self._shared, self._hooks, over_tls=True)
             if not self._shared.gate.enter(visitor, str(address[0])):
                 log.warning("too many connections", peer=str(address[0]))
+                notes.refused("smtp", "too_many_connections")
                 client.close()
                 continue
             task = asyncio.create_task(self._shake_hands(client, visitor))
@@ -114,6 +116,7 @@ class SmtpDoor:
     async def open(self) -> list[tuple[str, str, int]]:
         """Begin to listen; gives name, host and port of each listener."""
         smtp = self._shared.settings.smtp
+        metrics.connections.labels("smtp").set_function(lambda: len(self._shared.gate))
         server = await asyncio.get_running_loop().create_server(
             lambda: _Visitor(self._shared, self._hooks, over_tls=False), smtp.host, smtp.port, backlog=_BACKLOG
         )

@@ -7,6 +7,7 @@ holds each.
 
 import asyncio
 import re
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -16,7 +17,7 @@ from intake.accept import NoSpace
 from intake.logins import Login
 from intake.mail import Mail, Recipient, SenderNotKnownNow
 from intake.spool import Spool
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from mailgate.smtp import replies
 from mailgate.smtp.hooks import Hooks, peer_of
 from mailgate.smtp.shared import Shared, is_trusted
@@ -46,6 +47,7 @@ class SmtpSession(SMTP):
         self._stream: DataStream | None = None
         self._completing: asyncio.Task[str] | None = None
         self._commands = 0
+        self._data_begun = 0.0  # by the monotonic clock
         # The library shares one table among all sessions, which each of them clears and widens.
         self.command_size_limits = defaultdict(lambda: SMTP.command_size_limit)
         super().__init__(
@@ -94,6 +96,7 @@ class SmtpSession(SMTP):
             self.transport.close()
 
     def _timeout_cb(self) -> None:
+        notes.refused("smtp", "too_slow")
         self.say_and_close(replies.TOO_SLOW)
 
     def _counted(self, method: Any) -> Any:
@@ -134,6 +137,7 @@ class SmtpSession(SMTP):
         if arg is not None:
             size = _SIZE.search(arg)
             if size is not None and int(size[1]) > self._shared.settings.smtp.max_message_bytes:
+                notes.refused("smtp", "too_large")
                 await self.push(replies.TOO_LARGE)
                 return
             arg = _AUTH_PARAMETER.sub("", arg)  # RFC 4954 section 5 wants it taken; it tells us nothing
@@ -174,6 +178,7 @@ class SmtpSession(SMTP):
         try:
             ending = await stream.ended if stream is not None else Ending.DOT
             if ending is not Ending.DOT:
+                notes.refused("smtp", "too_large" if ending is Ending.ENDLESS else "too_slow")
                 self.say_and_close(replies.TOO_LARGE if ending is Ending.ENDLESS else replies.TOO_SLOW)
                 return
             self._reset_timeout()
@@ -194,6 +199,7 @@ class SmtpSession(SMTP):
         limits = self._shared.settings.limits
         transport = self.transport
         self._completing = None
+        self._data_begun = time.monotonic()
         self._stream = DataStream(
             Spool(self._shared.settings.spool_dir),
             most=self._shared.settings.smtp.max_message_bytes, minimum_rate=limits.smtp_minimum_rate,
@@ -228,6 +234,10 @@ class SmtpSession(SMTP):
             return ""
         return login.credential
 
+    def _not_now(self, reason: str, error: Exception, reply: str) -> str:
+        notes.refused("smtp", reason, peer=peer_of(self.session), error=str(error))
+        return reply
+
     async def _complete(self, stream: DataStream) -> str:
         try:
             await stream.finish()
@@ -238,21 +248,18 @@ class SmtpSession(SMTP):
                 trusted=self._shared.settings.smtp.trusted_authserv if ours else (),
                 sender=_reverse_path(self.envelope.mail_from),
                 recipients=_recipients(self.envelope.recipients), spool=stream.spool,
-                authenticated_as=await self._proved(), fault=stream.fault,
+                authenticated_as=await self._proved(), fault=stream.fault, begun=self._data_begun,
             )  # fmt: skip
             outcomes = await self._shared.intake.accept(mail)
         except (NoSpace, OSError) as error:
-            log.warning("refused for now", reason=str(error))
-            return replies.NO_SPACE
+            return self._not_now("no_space", error, replies.NO_SPACE)
         except SenderNotKnownNow as error:
-            log.warning("refused for now", reason=str(error))
-            return replies.SENDER_NOT_KNOWN_NOW
+            return self._not_now("sender_not_known", error, replies.SENDER_NOT_KNOWN_NOW)
         except TemporaryError as error:
-            log.warning("refused for now", reason=str(error))
-            return replies.NOT_NOW
-        except Exception:
+            return self._not_now("not_now", error, replies.NOT_NOW)
+        except Exception as error:
             log.exception("a mail could not be taken")
-            return replies.NOT_NOW
+            return self._not_now("fault", error, replies.NOT_NOW)
         finally:
             stream.spool.close()
         return replies.final_reply(outcomes)

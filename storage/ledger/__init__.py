@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from mailgate.observe import metrics
 from storage.writer import LedgerBusy, Writer
 
 __all__ = ["Ledger", "LedgerBusy"]
@@ -76,5 +77,6 @@ def _translate(error: DBAPIError) -> Exception:
     """Give the error the world above knows: a database that is locked, full, unreadable or away is a fault for now."""
     passing = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError)
     if isinstance(error, passing) or type(error) is sa.exc.DatabaseError:
+        metrics.database_errors.inc()
         return LedgerBusy(f"the database cannot answer now: {error.orig}")
     return error

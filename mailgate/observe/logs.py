@@ -36,12 +36,19 @@ class _JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "room": record.name, "event": record.getMessage(), "level": record.levelname.lower(),
+            "room": record.name, "event": _said(record), "level": record.levelname.lower(),
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
         }  # fmt: skip
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=True)
+
+
+def _said(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # a library's own format string does not fit its values
+        return f"{record.msg} {record.args!r}"
 
 
 def get_logger(room: str) -> Any:

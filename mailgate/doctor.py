@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -56,6 +57,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         ("smtp.port", settings.smtp.host, settings.smtp.port),
         ("smtp.tls_port", settings.smtp.host, settings.smtp.tls_port),
         ("sftp.port", settings.sftp.host, settings.sftp.port),
+        ("metrics.port", settings.metrics.host, settings.metrics.port if settings.metrics.enabled else 0),
     ]
     running = _is_served(settings)
     for name, host, port in wanted:
@@ -316,6 +318,19 @@ def _trust(settings: Settings) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _watching(settings: Settings) -> Iterator[Finding]:
+    if settings.metrics.enabled and settings.metrics.host in {"0.0.0.0", "::"}:  # noqa: S104 - looked for, not bound
+        yield Finding(
+            subject="settings", finding="metrics and health are shown to everyone who reaches this machine",
+            fix="set [metrics] host to an address of your monitoring's network, or keep others out with a firewall",
+        )  # fmt: skip
+    if settings.traces.endpoint and find_spec("opentelemetry") is None:
+        yield Finding(
+            subject="settings", finding="traces.endpoint is set, and what sends traces is not installed",
+            fix='pip install "mailgate[otel]"',
+        )  # fmt: skip
+
+
 def _signing(settings: Settings) -> Iterator[Finding]:
     relay = settings.relay
     try:
@@ -367,5 +382,5 @@ _ALARM_FIXES = {
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _disk, _database, _blob_store, _certificate, _host_keys, _clock, _ports, _risky_settings, _data_types,
+    _disk, _database, _blob_store, _certificate, _host_keys, _clock, _ports, _risky_settings, _watching, _data_types,
 )  # fmt: skip

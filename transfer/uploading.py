@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar
 
+from mailgate.observe import notes
 from matching.names import printable
 from matching.uploads import after_close, assign, marked_name, markers_of, refuse_name
 from models.codes import Code
@@ -106,6 +107,9 @@ class Uploading:
             if (live := owner.live.void(seen.file_id, f"{printable(name)} was removed")) is not None:
                 await live.under_way.shut()
             await owner.forget(spools)
+            notes.upload_ended(
+                "upload withdrawn", trace_id=seen.trace_id, outcome="withdrawn", name=name, credential=self._credential
+            )
             return
         raise NotNow(f"{printable(name)} is being changed by another session: try again")
 

@@ -13,7 +13,18 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from mailgate.settings.limits import Limits
-from mailgate.settings.sections import S3, DataTypeSettings, Dns, Pull, Relay, Retention, Sftp, Smtp
+from mailgate.settings.sections import (
+    S3,
+    DataTypeSettings,
+    Dns,
+    Metrics,
+    Pull,
+    Relay,
+    Retention,
+    Sftp,
+    Smtp,
+    Traces,
+)
 from mailgate.settings.values import Section, parse_duration
 
 __all__ = [
@@ -21,6 +32,7 @@ __all__ = [
     "DataTypeSettings",
     "Dns",
     "Limits",
+    "Metrics",
     "Pull",
     "Relay",
     "Retention",
@@ -28,6 +40,7 @@ __all__ = [
     "SettingsError",
     "Sftp",
     "Smtp",
+    "Traces",
     "load_settings",
     "parse_duration",
 ]
@@ -57,6 +70,8 @@ class Settings(BaseSettings):
     smtp: Smtp = Smtp()
     dns: Dns = Dns()
     sftp: Sftp = Sftp()
+    metrics: Metrics = Metrics()
+    traces: Traces = Traces()
     relay: Relay = Relay()
     pull: Pull = Pull()
     s3: S3 = S3()
@@ -226,7 +241,7 @@ def _from_files(table: str, section: Section, base: Path, *keys: str) -> dict[st
     return found
 
 
-_NOT_BUILT = {"ftp", "web", "metrics", "database_url"}
+_NOT_BUILT = {"ftp", "web", "database_url"}
 
 
 def _sentences(error: ValidationError) -> str:

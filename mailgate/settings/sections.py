@@ -44,6 +44,20 @@ class Sftp(Section):
     proxy_protocol_from: Networks = ()  #: as ``smtp.proxy_protocol_from``
 
 
+class Metrics(Section):
+    """The page of metrics and health."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 9464  #: 0: any free port
+
+
+class Traces(Section):
+    """Where the traces of deliveries go."""
+
+    endpoint: str = ""  #: OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces; empty: no traces
+
+
 class Relay(Section):
     """The mail server that takes our replies; without one they go to the outbox folder."""
 

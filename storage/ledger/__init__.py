@@ -13,6 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from mailgate.observe import metrics
 from storage.locks import touched
 from storage.writer import LedgerBusy, Writer
 
@@ -104,6 +105,7 @@ def _translate(error: sa.exc.SQLAlchemyError) -> Exception:
     """Give the error the world above knows: a database that is locked, full, unreadable or away is a fault for now."""
     passing = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError)
     if isinstance(error, sa.exc.DBAPIError) and (isinstance(error, passing) or type(error) is sa.exc.DatabaseError):
+        metrics.database_errors.inc()
         return LedgerBusy(f"the database cannot answer now: {error.orig}")
     if isinstance(error, (sa.exc.TimeoutError, sa.exc.PendingRollbackError)):
         return LedgerBusy("the database cannot answer now: no connection to it is free")

@@ -39,6 +39,7 @@ class Order:
     started_at: datetime
     dry_run: bool
     duplicate_of: str | None
+    queued_at: datetime | None = None
     supersedes: str | None = None
     parent_trace_id: str | None = None
 
@@ -86,9 +87,16 @@ def begin(
         upload=upload.id, attempt=number, trace_id=upload.trace_id, connection=connection.name,
         rule=Rule.from_json(version.rule), file_name=upload.file_name,
         answer_name=_answer_name(session, upload), blob=upload.blob, sha256=upload.sha256,
-        received_at=upload.received_at, started_at=attempt.started_at, dry_run=delivery.dry_run,
+        received_at=upload.received_at, started_at=attempt.started_at, queued_at=attempt.queued_at,
+        dry_run=delivery.dry_run,
         duplicate_of=upload.duplicate_of, supersedes=upload.supersedes,
     )  # fmt: skip
+
+
+def end_of(session: Session, upload_id: str, number: int) -> tuple[str, str, str]:
+    """Give status, code and message of an attempt that was found ended, or was ended when it should begin."""
+    attempt = session.get_one(Attempt, (upload_id, number))
+    return attempt.status, attempt.code or "", attempt.message
 
 
 def _answer_name(session: Session, upload: Upload) -> str:

@@ -18,13 +18,13 @@ from intake.durable import DurableBlobs
 from intake.files import prepare_file
 from intake.mail import Facts, Mail, Prepared, Recipient, discard, prepare_all, read_message
 from intake.sender_check import Check, SenderCheck
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from mailgate.settings import Settings
 from models.codes import Code
 from models.faults import TemporaryError
 from models.states import Verdict
 from models.trace import make_trace_id
-from storage.blobs import Blobs
+from storage.blobs import Blobs, BlobsAway
 from storage.descriptors import DataTypePrefixes
 from storage.jobs import Enqueue
 from storage.ledger import Ledger
@@ -117,15 +117,16 @@ class Intake:
 
         Raises TemporaryError when it stays as it was, to be judged later. Its spool file is deleted at the end.
         """
+        begun = time.monotonic()
         for _ in range(_JUDGEMENTS):
             one = await self._ledger.read(candidate, held)
             if one is None:
                 return None
             with contextlib.suppress(RuleChanged):
-                return await self._once_file(one)
+                return await self._once_file(one, begun)
         raise TemporaryError("the connection keeps changing")
 
-    async def _once_file(self, one: Candidate) -> Recorded | None:
+    async def _once_file(self, one: Candidate, begun: float) -> Recorded | None:
         now = self._clock()
         path = self._settings.uploads_dir / one.spool
         orphan = None if one.connections else await self._ledger.read(former_connection, one.trace_id)
@@ -136,7 +137,7 @@ class Intake:
         except OSError as error:
             if not await asyncio.to_thread(path.exists):
                 return await self._lost(one, now)
-            raise NoSpace(f"{one.name} cannot be kept now: {error}") from error
+            raise _not_kept(one.name, error) from error
         # After any other failure of the commit the blob stays until the sweep finds that no row names it.
         try:
             item = Settled(candidate=one, arrival=Arrival(deliveries=(prepared.new,), means=self._means(now)))
@@ -149,10 +150,10 @@ class Intake:
             return None
         await asyncio.to_thread(path.unlink, missing_ok=True)
         self._on_recorded()
-        facts = {"code": str(outcome.code)} if outcome.code else {}
-        log.info(
-            "delivery", trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
-            verdict=str(outcome.verdict), bytes=one.size, files=1, **facts,
+        notes.delivery(
+            trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
+            verdict=str(outcome.verdict), code=str(outcome.code or ""), octets=one.size, files=1,
+            recording=time.monotonic() - begun,
         )  # fmt: skip
         return outcome
 
@@ -248,13 +249,13 @@ class Intake:
         try:
             prepared = await asyncio.to_thread(prepare_all, mails, self._blobs, self._settings, now)
         except OSError as error:
-            raise NoSpace(f"bytes cannot be kept now: {error}") from error
+            raise _not_kept("a mail", error) from error
         kept = [one for some in prepared if not isinstance(some, Exception) for one in some]
         try:
             await self._durable.commit([writer for one in kept for writer in one.writers])
         except OSError as error:
             await asyncio.to_thread(discard, self._blobs, kept)
-            raise NoSpace(f"bytes cannot be made durable now: {error}") from error
+            raise _not_kept("a mail", error) from error
         means = self._means(now)
         recording = [
             some if isinstance(some, Exception) else self._record(mail, some, means)
@@ -302,16 +303,20 @@ class Intake:
         )
 
     def _log(self, mail: Mail, prepared: list[Prepared], outcomes: list[Recorded]) -> None:
+        recording = time.monotonic() - mail.whole
+        receiving = None if mail.begun is None else mail.whole - mail.begun
         for one, outcome in zip(prepared, outcomes, strict=True):
-            facts: dict[str, Any] = {
-                "trace_id": outcome.trace_id, "connection": one.new.rule.name, "door": mail.door, "peer": mail.peer,
-                "verdict": str(outcome.verdict), "bytes": mail.spool.size, "files": len(one.new.files),
-            }  # fmt: skip
-            if outcome.code is not None:
-                facts["code"] = str(outcome.code)
-            if outcome.seen_again:
-                facts["seen_again"] = True
-            log.info("delivery", **facts)
+            notes.delivery(
+                trace_id=outcome.trace_id, connection=one.new.rule.name, door=mail.door, peer=mail.peer,
+                verdict=str(outcome.verdict), code=str(outcome.code or ""), octets=mail.spool.size,
+                files=len(one.new.files), seen_again=outcome.seen_again, receiving=receiving, recording=recording,
+            )  # fmt: skip
+
+
+def _not_kept(what: str, error: OSError) -> TemporaryError:
+    """Give the reason for "not now": the store's silence is told from a disk that takes no more."""
+    kind = TemporaryError if isinstance(error, BlobsAway) else NoSpace
+    return kind(f"{what} cannot be kept now: {error}")
 
 
 async def _settled(one: Exception | Coroutine[Any, Any, T]) -> T:

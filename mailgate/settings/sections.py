@@ -44,6 +44,20 @@ class Sftp(Section):
     proxy_protocol_from: Networks = ()  #: as ``smtp.proxy_protocol_from``
 
 
+class Metrics(Section):
+    """The page of metrics and health."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 9464  #: 0: any free port
+
+
+class Traces(Section):
+    """Where the traces of deliveries go."""
+
+    endpoint: str = ""  #: OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces; empty: no traces
+
+
 class Relay(Section):
     """The mail server that takes our replies; without one they go to the outbox folder."""
 
@@ -61,6 +75,18 @@ class Relay(Section):
     dkim_domain: str = ""  #: with the two below: our mail is signed
     dkim_selector: str = ""
     dkim_key: Path | None = None  #: PEM, RSA or Ed25519
+
+
+class S3(Section):
+    """The object store that ``blob_url`` names."""
+
+    endpoint: str = ""  #: http(s)://host[:port]; empty: Amazon's, of the region
+    region: str = "us-east-1"
+    access_key_id: str = ""  #: empty: what the environment gives (AWS_*, or the machine's role)
+    access_key_id_file: Path | None = None
+    secret_access_key: str = Field(default="", repr=False)
+    secret_access_key_file: Path | None = None
+    ca_file: Path | None = None  #: PEM, of a store with a certificate of one's own
 
 
 class Pull(Section):

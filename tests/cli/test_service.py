@@ -238,8 +238,15 @@ FOUND: dict[str, tuple[Callable[[Cli], object], str, str]] = {
     "another schema": (
         lambda cli: _another_schema(cli), "database", "another schema",
     ),
+    "metrics for everybody": (environment("METRICS__HOST", "0.0.0.0"), "settings", "shown to everyone"),
+    "traces without their extra": (lambda cli: _traces_without_extra(cli), "settings", "not installed"),
     "a damaged database": (damage, "database", ""),
 }  # fmt: skip
+
+
+def _traces_without_extra(cli: Cli) -> None:
+    cli.monkeypatch.setenv("MAILGATE_TRACES__ENDPOINT", "http://127.0.0.1:1/v1/traces")
+    cli.monkeypatch.setattr("mailgate.doctor.find_spec", lambda _name: None)
 
 
 def _demand_dmarc(cli: Cli, *, installed: bool = True, **variables: str) -> None:
@@ -306,6 +313,7 @@ def test_serving_twice_is_refused(cli: Cli) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline().startswith("door smtp 127.0.0.1:")
+        assert first.stdout.readline().startswith("door metrics 127.0.0.1:")
         assert first.stdout.readline() == "ready\n"
         second = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         assert second.returncode == 5
@@ -314,6 +322,14 @@ def test_serving_twice_is_refused(cli: Cli) -> None:
         assert findings(cli) == []
         first.send_signal(signal.SIGTERM)
         assert first.wait(60) == 0
+
+
+def test_serving_with_traces_and_without_their_extra(cli: Cli) -> None:
+    cli.monkeypatch.setenv("MAILGATE_TRACES__ENDPOINT", "http://127.0.0.1:1/v1/traces")
+    cli.monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    ran = cli("serve")
+    assert ran.code == 2
+    assert "traces.endpoint: " in ran.err
 
 
 def test_serving_where_the_port_is_taken(cli: Cli) -> None:

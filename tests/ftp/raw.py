@@ -76,6 +76,12 @@ class Raw:
         assert reply.startswith(code), f"{command}: {reply}"
         return reply
 
+    def must_hear(self, start: str) -> str:
+        """Read the next reply, which must begin so."""
+        reply = self.reply()
+        assert reply.startswith(start), reply
+        return reply
+
     def rest(self) -> list[str]:
         """Read all replies to the end of the connection."""
         replies: list[str] = []
@@ -90,6 +96,14 @@ class Raw:
             self.line()
             return False
         return True
+
+    def to_the_end(self) -> bytes:
+        """Read below TLS until the server ends the connection, as it must; gives what it said."""
+        heard = self._buffer
+        with contextlib.suppress(ConnectionError):
+            while more := self.plain.recv(65536):
+                heard += more
+        return heard
 
     # --- sessions
 
@@ -131,8 +145,16 @@ class Raw:
 
     def begin(self, command: str, *, passive: str = "EPSV") -> socket.socket:
         """Begin a transfer; gives the data connection, under TLS where the control connection is."""
+        data = self.begin_or_none(command, passive=passive)
+        assert data is not None, command
+        return data
+
+    def begin_or_none(self, command: str, *, passive: str = "EPSV") -> socket.socket | None:
+        """Begin a transfer that may be refused."""
         data = self.connect(self.passive(passive))
-        self.must(command, "1")
+        if not self.ask(command).startswith("1"):
+            data.close()
+            return None
         return self.context.wrap_socket(data) if self.secured else data
 
 

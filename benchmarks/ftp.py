@@ -2,8 +2,8 @@
 
 Each measure is a client's command with its defaults, the two servers in turn in one run; ratios compare medians of
 pairs. What mailgate has done when the client hears 226 is done to the peer's file too where the title says so:
-``sha256sum`` and ``sync`` of the file, or an fsync of each. CPU seconds are those of the server and the children it waits
-for: vsftpd waits for none of its own, so that they say nothing of it.
+``sha256sum`` and ``sync`` of the file, or an fsync of each. CPU seconds are those of the server and the children it
+waits for: vsftpd waits for none of its own, so that they say nothing of it.
 """
 
 import ftplib

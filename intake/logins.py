@@ -29,6 +29,7 @@ class Login:
 
     credential: str  #: its name
     proof: str  #: the stored hash of the password, or the line of the public key
+    lenient: bool = False  #: its clients end TLS without close_notify, and are believed all the same
 
 
 def hash_password(password: str) -> str:

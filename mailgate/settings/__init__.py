@@ -13,12 +13,13 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from mailgate.settings.limits import Limits
-from mailgate.settings.sections import DataTypeSettings, Dns, Pull, Relay, Retention, Sftp, Smtp
+from mailgate.settings.sections import DataTypeSettings, Dns, Ftp, Pull, Relay, Retention, Sftp, Smtp
 from mailgate.settings.values import Section, parse_duration
 
 __all__ = [
     "DataTypeSettings",
     "Dns",
+    "Ftp",
     "Limits",
     "Pull",
     "Relay",
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     smtp: Smtp = Smtp()
     dns: Dns = Dns()
     sftp: Sftp = Sftp()
+    ftp: Ftp = Ftp()
     relay: Relay = Relay()
     pull: Pull = Pull()
     limits: Limits = Limits()
@@ -195,7 +197,7 @@ def _with_secret(relay: Relay, base: Path) -> Relay:
     return relay.model_copy(update=updates)
 
 
-_NOT_BUILT = {"ftp", "web", "metrics", "s3", "database_url", "blob_url"}
+_NOT_BUILT = {"web", "metrics", "s3", "database_url", "blob_url"}
 
 
 def _sentences(error: ValidationError) -> str:

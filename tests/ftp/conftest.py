@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ftp.support import QUICK, Served, served
+from tests.ftp.served import QUICK, Served, served
 
 
 @pytest.fixture(scope="session")

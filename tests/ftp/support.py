@@ -1,28 +1,31 @@
-"""What the tests of the FTP door share: a whole running service, and what its clients are told.
+"""The FTP door over a folder in memory, in this process, and a client that speaks the protocol word by word."""
 
-What lives here: the connections, ``Served`` (one service with words for what tests ask of it) and how it is opened.
-Everything is asked over the wire or by the command line; nothing here knows how the door is made.
-"""
-
+import asyncio
 import contextlib
-import ftplib
-import json
-import os
-import random
+import functools
+import shutil
+import socket
 import ssl
-import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import free_port
-from tests.ftp.raw import Raw
-from tests.house import UNDEFENDED, RunningService, running_service, unique
+from intake.defender import Defender
+from intake.logins import Logins
+from intake.provisioning import plan_file
+from mailgate.house import House, open_house
+from mailgate.settings import Ftp, Limits, Settings
+from storage.ledger.applying import apply_plan
+from tests.house import UNDEFENDED, InThread, database_once
+from tests.sftp.double import NOW, DoubleFolders
+from transfer.ftp import FtpDoor
 
 INBOX = "/upload/conversions"
-USER, PASSWORD = "acme", "correct horse"
-CONNECTIONS = """
+PASSWORD = "correct horse"
+USER = "acme"
+CREDENTIALS = """
 [[account]]
 name = "acme"
 [[credential]]
@@ -35,154 +38,195 @@ name = "acme-other"
 account = "acme"
 username = "other"
 password = "battery staple"
-[[connection]]
-name = "acme-conversions"
-account = "acme"
-data_type = "conversions"
-method = "ftp"
-pattern = "*.csv"
-credential = "acme-batch"
-folder = "/upload/conversions"
-duplicates = "accept"
-[[connection]]
-name = "acme-others"
-account = "acme"
-data_type = "conversions"
-method = "ftp"
-pattern = "*.csv"
-credential = "acme-other"
-folder = "/upload/conversions"
-duplicates = "accept"
 """
-#: Files stand still in their folder, and many tests use one service.
-STILL = {
-    "SETTLE_SECONDS": "3600", "FTP__TLS": "optional",
-    **{f"LIMITS__{name.upper()}": str(value) for name, value in UNDEFENDED.items()},
-    "LIMITS__LOGIN_CONNECTIONS_PER_SECOND": "100000",
-}  # fmt: skip
-#: Files are imported as soon as they may be.
-QUICK = {**STILL, "SETTLE_SECONDS": "0.5"}
 
 
 @dataclass(kw_only=True)
-class Served:
-    """An FTP door that is open, and the service behind it."""
+class Door:
+    """An open FTP door."""
 
     port: int
-    implicit_port: int
-    certificate: Path
+    implicit_port: int  #: 0: there is none
+    house: House
+    settings: Settings
+    folders: DoubleFolders
+    ftp: FtpDoor
+    defender: Defender
     folder: Path  #: for the client's own files
-    service: RunningService
-    passive_ports: range
-    _names: set[str] = field(default_factory=set)
 
-    # --- names and local files
+    @property
+    def files(self) -> dict[str, bytearray]:
+        """Give the files of the client, by path."""
+        return self.folders.files.setdefault("acme-batch", {})
 
-    def name(self, suffix: str = ".csv") -> str:
-        """Give the name of a file that no other test uses."""
-        return f"f-{unique()}{suffix}"
+    @property
+    def certificate(self) -> Path:
+        """Name the certificate; it is its own authority."""
+        return self.settings.certificate_path
 
-    def local(self, data: bytes, name: str = "") -> Path:
+    def context(self) -> ssl.SSLContext:
+        """Give the TLS of a client that trusts this door and no other."""
+        return ssl.create_default_context(cafile=str(self.certificate))
+
+    def apply(self, text: str) -> None:
+        """Apply a file of credentials."""
+        plan = plan_file(text, domain="intake.localhost", data_types={}, known_hashes={}).plan
+        self.house.ledger.write_now(apply_plan, plan, datetime.now(UTC))
+
+    def local(self, name: str, data: bytes) -> Path:
         """Write a file of the client's."""
-        path = self.folder / (name or self.name())
+        path = self.folder / name
         path.write_bytes(data)
         return path
 
-    # --- clients in this process
-
-    @contextlib.contextmanager
-    def ftp(self, user: str = USER, password: str = PASSWORD) -> Iterator[ftplib.FTP]:
-        """Log in without TLS."""
-        client = ftplib.FTP(timeout=30)
-        try:
-            client.connect("127.0.0.1", self.port)
-            client.login(user, password)
-            yield client
-        finally:
-            client.close()
-
-    @contextlib.contextmanager
-    def tls(self, user: str = USER, password: str = PASSWORD) -> Iterator[ftplib.FTP_TLS]:
-        """Log in under explicit TLS, data connections too."""
-        client = ftplib.FTP_TLS(timeout=30, context=self.context())
-        try:
-            client.connect("127.0.0.1", self.port)
-            client.login(user, password)
-            client.prot_p()
-            yield client
-        finally:
-            client.close()
-
-    @contextlib.contextmanager
-    def raw(self, *, login: bool = True, tls: bool = False, source: str = "127.0.0.1") -> Iterator[Raw]:
-        """Open a control connection of which each byte is ours."""
-        with Raw(self.port, self.context(), source=source) as raw:
+    async def client(self, *, tls: bool = True, login: bool = True, implicit: bool = False) -> "Client":
+        """Connect, under TLS unless told otherwise, log in and protect the data."""
+        context = self.context() if implicit else None
+        port = self.implicit_port if implicit else self.port
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname="localhost" if implicit else None
+        )
+        client = Client(self, reader, writer)
+        assert await client.reply() == ["220 mailgate ready."]
+        if tls and not implicit:
+            await client.begin_tls()
+        if login:
+            assert (await client.ask(f"USER {USER}")).startswith("331")
+            assert (await client.ask(f"PASS {PASSWORD}")).startswith("230")
             if tls:
-                raw.secure()
-            if login:
-                raw.log_in(USER, PASSWORD)
-            yield raw
+                await client.ask("PBSZ 0")
+                assert (await client.ask("PROT P")).startswith("200")
+                client.protect = True
+            await client.ask("TYPE I")
+        return client
 
-    def context(self) -> ssl.SSLContext:
-        """Give the client's side of TLS: it trusts the certificate that ``init`` wrote and nothing else."""
-        context = ssl.create_default_context(cafile=str(self.certificate))
-        context.check_hostname = False
-        return context
 
-    def read(self, name: str, folder: str = INBOX) -> bytes:
-        """Download a file."""
-        pieces: list[bytes] = []
-        with self.ftp() as client:
-            client.retrbinary(f"RETR {folder}/{name}", pieces.append)
-        return b"".join(pieces)
+@dataclass
+class Client:
+    """A control connection of a client, and what it says and hears."""
 
-    def names(self, folder: str = INBOX) -> list[str]:
-        """List a folder."""
-        with self.ftp() as client:
-            return [name.rpartition("/")[2] for name in client.nlst(folder)]
+    door: Door
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    protect: bool = False
+    heard: list[str] = field(default_factory=list)
 
-    # --- client programs
+    async def begin_tls(self) -> None:
+        """Send AUTH TLS and shake hands."""
+        assert (await self.ask("AUTH TLS")).startswith("234")
+        await self.writer.start_tls(self.door.context(), server_hostname="localhost")
 
-    def run(self, *words: str, ok: bool = True, text: str = "", **environment: str) -> Any:
-        """Run a program in the client's folder."""
-        done = subprocess.run(
-            list(words), input=text, capture_output=True, text=True, timeout=120, check=False, cwd=self.folder,
-            env={**os.environ, "HOME": str(self.folder), "LC_ALL": "C.UTF-8", **environment},
-        )  # fmt: skip
-        assert not ok or done.returncode == 0, f"{words[0]} ended with {done.returncode}: {done.stdout}{done.stderr}"
-        return done
+    def say(self, line: str | bytes) -> None:
+        """Send a line."""
+        self.writer.write((line if isinstance(line, bytes) else line.encode()) + b"\r\n")
 
-    # --- what became of a file
+    async def reply(self) -> list[str]:
+        """Read one reply, all its lines; none at the end of the connection."""
+        lines: list[str] = []
+        while line := (await asyncio.wait_for(self.reader.readline(), 20)).decode():
+            lines.append(line.removesuffix("\r\n"))
+            if len(lines[-1]) > 3 and lines[-1][:3].isdecimal() and lines[-1][3] == " ":
+                break
+        self.heard += lines
+        return lines
 
-    def states(self, name: str) -> list[str]:
-        """Give the status of each upload of this name, oldest first."""
-        return [str(row[0]) for row in self.service.rows(
-            "select status from upload where file_name = ? order by rowid", name)]  # fmt: skip
+    async def ask(self, line: str | bytes) -> str:
+        """Send a line and give the reply, its lines joined; empty at the end of the connection."""
+        self.say(line)
+        return "\n".join(await self.reply())
 
-    def imports(self, name: str) -> list[str]:
-        """Give the digest of each completed import of a file of this name."""
-        return [str(row[0]) for row in self.service.rows(
-            "select u.sha256 from attempt a join upload u on u.id = a.upload_id"
-            " where a.status = 'completed' and u.file_name = ?", name)]  # fmt: skip
+    async def passive(self) -> int:
+        """Ask for a passive port."""
+        answer = await self.ask("EPSV")
+        assert answer.startswith("229"), answer
+        return int(answer.split("|||")[1].split("|")[0])
 
-    def result(self, name: str) -> dict[str, Any]:
-        """Read the result of a file out of the client's folder."""
-        found: dict[str, Any] = json.loads(self.read(f"result_{name}.json", f"{INBOX}/results"))
-        return found
+    async def data(self, *, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a data connection, under TLS where the data are protected."""
+        port = await self.passive()
+        return await self.connect(port, source=source)
+
+    async def connect(
+        self, port: int, *, source: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a passive port."""
+        context = self.door.context() if self.protect else None
+        return await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname="localhost" if context else None, local_addr=(source, 0)
+        )
+
+    async def store(self, path: str, data: bytes, verb: str = "STOR") -> str:
+        """Upload, and give the last reply."""
+        _, writer = await self.data()
+        answer = await self.ask(f"{verb} {path}".strip())
+        if not answer.startswith("150"):
+            writer.close()
+            return answer
+        writer.write(data)
+        await writer.drain()
+        writer.close()
+        return "\n".join(await self.reply())
+
+    async def fetch(self, command: str) -> tuple[bytes, str]:
+        """Download a file or a listing; gives the bytes and the last reply."""
+        reader, writer = await self.data()
+        answer = await self.ask(command)
+        if not answer.startswith("150"):
+            writer.close()
+            return b"", answer
+        data = await asyncio.wait_for(reader.read(-1), 20)
+        writer.close()
+        return data, "\n".join(await self.reply())
+
+    async def close(self) -> None:
+        """Leave without a word."""
+        self.writer.close()
+        with contextlib.suppress(OSError, ssl.SSLError):
+            await self.writer.wait_closed()
+
+
+def free_port() -> int:
+    """Give a port that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.asynccontextmanager
+async def open_door(
+    folder: Path, *, limits: dict[str, Any] | None = None, folders: Any = None, implicit: bool = False, **ftp: Any
+) -> AsyncIterator[Door]:
+    """Open a door in this event loop; its ledger is real, its folder is in memory. Keywords are those of ``[ftp]``."""
+    data = folder / "data"
+    await asyncio.to_thread(shutil.copytree, database_once(), data)
+    options = {"port": 0, "passive_ports": "0", "implicit_port": free_port() if implicit else 0, **ftp}
+    settings = Settings.model_construct(
+        data_dir=data, ftp=Ftp(**options), limits=Limits(**{**UNDEFENDED, **(limits or {})})
+    )
+    with open_house(settings) as house:
+        defender = Defender(house.ledger, settings.limits)
+        double = folders or DoubleFolders()
+        logins = Logins(house.ledger, defender, settings.limits)
+        door_ = FtpDoor(settings, logins, double, clock=lambda: NOW, token=lambda: "token")
+        ports = {name: port for name, _, port in await door_.open()}
+        try:
+            own = folder / "client"
+            own.mkdir()
+            door = Door(
+                port=ports["ftp"], implicit_port=ports.get("ftps", 0), house=house, settings=settings, folders=double,
+                ftp=door_, defender=defender, folder=own,
+            )  # fmt: skip
+            await asyncio.to_thread(door.apply, CREDENTIALS)
+            yield door
+        finally:
+            await door_.close()
 
 
 @contextlib.contextmanager
-def served(folder: Path, *, roles: str = "ftp", connections: str = CONNECTIONS, **settings: str) -> Iterator[Served]:
-    """Run a service with an FTP door, explicit and implicit TLS; keywords are settings."""
-    implicit, first = free_port(), random.randrange(20_000, 30_000, 200)
-    ports = {
-        "FTP__PORT": "0", "FTP__IMPLICIT_PORT": str(implicit), "FTP__PASSIVE_PORTS": f"{first}-{first + 199}",
-    }  # fmt: skip
-    words = {**STILL, **ports, **settings}
-    with running_service(folder / "service", connections, roles=roles, **words) as service:
-        own = folder / "client"
-        own.mkdir()
-        yield Served(
-            port=service.ports["ftp"], implicit_port=service.ports.get("ftps", 0), certificate=service.certificate,
-            folder=own, service=service, passive_ports=range(first, first + 200),
-        )  # fmt: skip
+def door_in_thread(folder: Path, **options: Any) -> Iterator[Door]:
+    """Open a door whose event loop runs in a thread, for clients that block."""
+    life = InThread(functools.partial(open_door, folder, **options))
+    try:
+        yield life.open()
+    finally:
+        life.close()

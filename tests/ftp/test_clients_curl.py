@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.ftp.support import INBOX, PASSWORD, USER, Served
+from tests.ftp.served import INBOX, PASSWORD, USER, Served
 from tests.house import conversions, digest, wait_until
 from tests.proofs.needs import need
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.ftp.support import INBOX, PASSWORD, USER, Served
+from tests.ftp.served import INBOX, PASSWORD, USER, Served
 from tests.house import conversions, digest, wait_until
 
 DATA = os.urandom(1_000_000)

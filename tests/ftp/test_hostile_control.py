@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.ftp.raw import Gone, Raw, drain, finish
-from tests.ftp.support import INBOX, PASSWORD, USER, Served, served
+from tests.ftp.served import INBOX, PASSWORD, USER, Served, served
 from tests.house import digest, wait_until
 
 DATA = os.urandom(100_000)

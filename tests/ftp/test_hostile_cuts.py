@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.ftp.raw import Gone, Raw, cut, finish, reset
-from tests.ftp.support import INBOX, PASSWORD, USER, Served
+from tests.ftp.served import INBOX, PASSWORD, USER, Served
 from tests.house import conversions, digest, wait_until
 
 PERCENT = (0, 1, 50, 99, 100)

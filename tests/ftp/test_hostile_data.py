@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.ftp.raw import Raw, cut, drain, finish, reset
-from tests.ftp.support import INBOX, Served, served
+from tests.ftp.served import INBOX, Served, served
 from tests.house import digest
 
 THIEF = "127.0.0.9"

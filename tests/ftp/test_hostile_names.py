@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.ftp.raw import finish
-from tests.ftp.support import INBOX, Served
+from tests.ftp.served import INBOX, Served
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpora" / "names"
 #: Ours, where the lists are absent too.

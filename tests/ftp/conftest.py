@@ -1,4 +1,4 @@
-"""Two services for all tests of the FTP door: one whose files stand still, one that imports them at once."""
+"""The services that the tests of the FTP door share: each takes seconds to start."""
 
 from collections.abc import Iterator
 
@@ -18,4 +18,22 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A door and a worker; what is uploaded is imported half a second later."""
     with served(tmp_path_factory.mktemp("quick"), roles="ftp,worker", **QUICK) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def active(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A door alone that connects to its clients, too."""
+    with served(tmp_path_factory.mktemp("active"), FTP__ACTIVE="true") as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The default: TLS is required. Short limits."""
+    limits = {
+        "LIMITS__FTP_LOGIN_TIME": "1s", "LIMITS__FTP_IDLE": "2s", "LIMITS__FTP_DATA_WAIT": "1s",
+        "LIMITS__FTP_DATA_IDLE": "1s", "LIMITS__MAX_FILE_BYTES": "40000000", "FTP__TLS": "required",
+    }  # fmt: skip
+    with served(tmp_path_factory.mktemp("strict"), **limits) as one:
         yield one

@@ -53,6 +53,20 @@ pattern = "*.csv"
 credential = "acme-other"
 folder = "/upload/conversions"
 duplicates = "accept"
+[[credential]]
+name = "suite"
+account = "acme"
+username = "user"
+password = "12345"
+[[connection]]
+name = "suite"
+account = "acme"
+data_type = "conversions"
+method = "ftp"
+pattern = "*"
+credential = "suite"
+folder = "/suite"
+duplicates = "accept"
 """
 #: Files stand still in their folder, and many tests use one service.
 STILL = {

@@ -26,23 +26,6 @@ SOURCE = Path(sys.prefix) / "programs" / "pyftpdlib" / "tests" / "test_functiona
 USER, PASSWORD = "user", "12345"
 HOME = "/suite"
 EMPTY = "dryrun"  #: a folder of ours that is empty
-CONNECTIONS = """
-[[account]]
-name = "acme"
-[[credential]]
-name = "suite"
-account = "acme"
-username = "user"
-password = "12345"
-[[connection]]
-name = "suite"
-account = "acme"
-data_type = "conversions"
-method = "ftp"
-pattern = "*"
-credential = "suite"
-folder = "/suite"
-"""
 #: RFC 959, 1123, 2228, 2389, 2428, 3659, and the old names that begin with X.
 COMMANDS = re.findall(
     r"\w+",

@@ -82,6 +82,7 @@ def test_from_standard_input(still: Served) -> None:
 
 
 def test_quote_before_and_after(still: Served) -> None:
+    """A rename from a temporary name says that the file is whole: it is judged at once."""
     local, renamed = still.local(DATA), still.name()
     curl(
         still, f"{INBOX}/{local.name}.part", "-T", str(local), "--quote", "NOOP", "--quote", "*SITE UMASK 022",
@@ -89,8 +90,10 @@ def test_quote_before_and_after(still: Served) -> None:
     )  # fmt: skip
     assert renamed in still.names()
     assert f"{local.name}.part" not in still.names()
-    curl(still, f"{INBOX}/", "--list-only", "--quote", f"-DELE {renamed}")
-    assert renamed not in still.names()
+    wait_until(lambda: still.states(renamed) == ["import_job_created"])
+    curl(still, f"{INBOX}/", "-T", str(local))
+    curl(still, f"{INBOX}/", "--list-only", "--quote", f"-DELE {local.name}")
+    assert local.name not in still.names()
 
 
 def test_head_shows_size_and_time(still: Served) -> None:

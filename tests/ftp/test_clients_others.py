@@ -46,7 +46,7 @@ def test_ncftp_with_a_temporary_name_and_resumed(still: Served) -> None:
     local = still.local(DATA)
     ncftp(still, "ncftpput", "-S", ".tmp", "127.0.0.1", INBOX, local.name)
     assert f"{local.name}.tmp" not in still.names()
-    assert still.read(local.name) == DATA
+    wait_until(lambda: still.states(local.name) == ["import_job_created"])
     second = still.local(DATA)
     with still.raw() as raw:
         data = raw.begin(f"STOR {INBOX}/{second.name}")
@@ -85,7 +85,7 @@ def test_tnftp(still: Served) -> None:
     assert (still.folder / "tnftp-back").read_bytes() == DATA
     assert "226 stored " in said
     assert "250 stored " in said
-    assert '257 "/upload"' in said
+    assert "Remote directory: /upload\n" in said
     assert "?Invalid" not in said
     assert still.read(renamed) == DATA + DATA
 
@@ -112,14 +112,17 @@ def test_tnftp_ends_in_a_result(quick: Served) -> None:
 # --- basic-ftp
 
 
-def basic_ftp(door: Served, *calls: list[Any], secure: bool | str = True, ok: bool = True) -> Any:
+def basic_ftp(
+    door: Served, *calls: list[Any], secure: bool | str = True, ok: bool = True,
+    login: tuple[str, str] = (USER, PASSWORD),
+) -> Any:  # fmt: skip
     need("node")
     if not LIBRARY.is_dir():
         if os.environ.get("CI") == "true":
             pytest.fail("missing: basic-ftp")
         pytest.skip("missing: basic-ftp")
     job = {
-        "port": door.implicit_port if secure == "implicit" else door.port, "user": USER, "password": PASSWORD,
+        "port": door.implicit_port if secure == "implicit" else door.port, "user": login[0], "password": login[1],
         "secure": secure, "certificate": str(door.certificate), "calls": calls,
     }  # fmt: skip
     done = door.run("node", str(SCRIPT), str(LIBRARY), json.dumps(job), ok=ok)
@@ -150,9 +153,13 @@ def test_basic_ftp_takes_a_folder_up_and_down(still: Served) -> None:
     files = {still.name(): os.urandom(5_000) for _ in range(20)}
     for name, data in files.items():
         (there / name).write_bytes(data)
-    basic_ftp(still, ["uploadFromDir", "node-up", INBOX], ["downloadToDir", "node-down", "/upload"])
-    for name, data in files.items():
-        assert (still.folder / "node-down" / "conversions" / name).read_bytes() == data
+    login = ("other", "battery staple")  # whose folder has nothing else in it
+    basic_ftp(still, ["uploadFromDir", "node-up", INBOX], ["downloadToDir", "node-down", "/"], login=login)
+    there = still.folder / "node-down"
+    assert {
+        path.name: path.read_bytes() for path in (there / "upload/conversions").iterdir() if path.is_file()
+    } == files
+    assert list((there / "samples").iterdir())
 
 
 def test_basic_ftp_ends_in_a_result(quick: Served) -> None:

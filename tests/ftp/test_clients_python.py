@@ -195,3 +195,4 @@ def test_one_tenant_sees_nothing_of_another(still: Served) -> None:
                 call(f"{INBOX}/{name}")
         put(theirs, f"{INBOX}/{name}", b"theirs")
         assert get(mine, f"{INBOX}/{name}") == b"mine"
+        theirs.delete(f"{INBOX}/{name}")

@@ -7,12 +7,12 @@ import socket
 import ssl
 import time
 import warnings
-from collections.abc import Iterator
 
 import pytest
 
+from mailgate.tls import write_local_certificate
 from tests.ftp.raw import Gone, Raw, drain, finish
-from tests.ftp.served import INBOX, PASSWORD, USER, Served, served
+from tests.ftp.served import INBOX, PASSWORD, USER, Served
 from tests.house import digest, wait_until
 
 DATA = os.urandom(100_000)
@@ -45,17 +45,6 @@ def test_bytes_that_come_while_auth_is_answered_are_not_obeyed(still: Served) ->
         raw.must("AUTH TLS", "234")
         raw.send(b"USER acme\r\n")  # in the clear, where a handshake should be
         assert b"331" not in raw.to_the_end()
-
-
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The default: TLS is required. Short limits."""
-    limits = {
-        "LIMITS__FTP_LOGIN_TIME": "1s", "LIMITS__FTP_IDLE": "2s", "LIMITS__FTP_DATA_WAIT": "1s",
-        "LIMITS__FTP_DATA_IDLE": "1s", "FTP__TLS": "required",
-    }  # fmt: skip
-    with served(tmp_path_factory.mktemp("strict"), **limits) as one:
-        yield one
 
 
 @pytest.mark.parametrize("command", ["USER acme", "PASS correct horse", "LIST", "PASV", "STOR x", "ACCT x", "REIN"])
@@ -120,25 +109,21 @@ def test_the_implicit_port_says_nothing_in_the_clear(still: Served) -> None:
         assert b"220" not in drain(sock)
 
 
-def test_a_new_certificate_is_used_without_a_restart(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from mailgate.tls import write_local_certificate
+def test_a_new_certificate_is_used_without_a_restart(active: Served) -> None:
+    def shown() -> bytes | None:
+        loose = ssl.create_default_context()
+        loose.check_hostname, loose.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", active.implicit_port), timeout=10) as sock, \
+                loose.wrap_socket(sock) as secured:  # fmt: skip
+            return secured.getpeercert(binary_form=True)
 
-    with served(tmp_path_factory.mktemp("renewed")) as door:
-
-        def shown() -> bytes | None:
-            with socket.create_connection(("127.0.0.1", door.implicit_port), timeout=10) as sock:
-                loose = ssl.create_default_context()
-                loose.check_hostname, loose.verify_mode = False, ssl.CERT_NONE
-                with loose.wrap_socket(sock) as secured:
-                    return secured.getpeercert(binary_form=True)
-
-        before = shown()
-        with door.tls() as client:
-            write_local_certificate(door.certificate, door.certificate.with_suffix(".key"), "renewed.localhost")
-            wait_until(lambda: shown() != before)
-            assert client.voidcmd("NOOP").startswith("2")
-        with door.tls() as client:
-            assert client.pwd() == "/"
+    before = shown()
+    with active.tls() as client:
+        write_local_certificate(active.certificate, active.certificate.with_suffix(".key"), "renewed.localhost")
+        wait_until(lambda: shown() != before)
+        assert client.voidcmd("NOOP").startswith("2")
+    with active.tls() as client:
+        assert client.pwd() == "/"
 
 
 # --- lines
@@ -298,6 +283,23 @@ def test_an_upload_that_stands_still_is_broken_off(strict: Served) -> None:
     wait_until(lambda: strict.states(name) == ["incomplete"])
 
 
+def test_what_is_too_large_is_said_and_not_kept(strict: Served) -> None:
+    names = [strict.name(), strict.name()]
+    with strict.raw(tls=True) as raw:
+        raw.ask("ALLO 40000001")
+        sock = raw.begin_or_none(f"STOR {INBOX}/{names[0]}")
+        assert sock is None
+        raw.must("ALLO 4")
+        sock = raw.begin(f"STOR {INBOX}/{names[1]}")
+        with contextlib.suppress(OSError):
+            sock.sendall(bytes(40_000_001))
+            finish(sock)
+        raw.must_hear("552")
+        raw.must("NOOP")
+        for name in names:
+            raw.must(f"SIZE {INBOX}/{name}", "550")
+
+
 def test_a_download_that_nobody_reads_ends(strict: Served) -> None:
     name = strict.name()
     with strict.raw(tls=True) as raw:
@@ -328,23 +330,21 @@ def test_a_long_transfer_outlives_the_idle_time(strict: Served) -> None:
 # --- how many
 
 
-def test_three_hundred_idle_ones_beside_a_good_client(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_three_hundred_idle_ones_beside_a_good_client(still: Served) -> None:
     """Those that are silent before the login are few per address and cost the others nothing."""
-    with served(tmp_path_factory.mktemp("crowd"), LIMITS__LOGIN_CONNECTIONS_PER_SECOND="100000") as door:
-        before = descriptors(door)
-        with contextlib.ExitStack() as stack:
-            for _ in range(300):
-                with contextlib.suppress(OSError):
-                    stack.enter_context(socket.create_connection(("127.0.0.1", door.port), 5, ("127.0.0.7", 0)))
-            for _ in range(5):
-                with door.raw() as raw:
-                    upload(raw, f"{INBOX}/{door.name()}")
-            with contextlib.ExitStack() as logged_in:
-                some = [logged_in.enter_context(door.raw()) for _ in range(50)]
-                with door.raw() as raw:
-                    upload(raw, f"{INBOX}/{door.name()}")
-                assert all(one.ask("NOOP").startswith("2") for one in some)
-        wait_until(lambda: descriptors(door) <= before + 5)
+    before = descriptors(still)
+    with contextlib.ExitStack() as stack:
+        for _ in range(300):
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_connection(("127.0.0.1", still.port), 5, ("127.0.0.7", 0)))
+        for _ in range(5):
+            with still.raw() as raw:
+                upload(raw, f"{INBOX}/{still.name()}")
+        some = [stack.enter_context(still.raw()) for _ in range(50)]
+        with still.raw() as raw:
+            upload(raw, f"{INBOX}/{still.name()}")
+        assert all(one.ask("NOOP").startswith("2") for one in some)
+    wait_until(lambda: descriptors(still) <= before + 5)
 
 
 def descriptors(door: Served) -> int:

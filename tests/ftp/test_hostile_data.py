@@ -4,12 +4,12 @@ import contextlib
 import os
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.ftp.raw import Raw, cut, drain, finish, reset
-from tests.ftp.served import INBOX, Served, served
+from tests.ftp.served import INBOX, Served
 from tests.house import digest
 
 THIEF = "127.0.0.9"
@@ -174,12 +174,6 @@ def test_a_full_range_of_ports_is_said_and_passes(still: Served) -> None:
 
 
 # --- active mode
-
-
-@pytest.fixture(scope="module")
-def active(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("active"), FTP__ACTIVE="true") as one:
-        yield one
 
 
 BOUNCES = [

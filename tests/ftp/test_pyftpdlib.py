@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.ftp import suite
-from tests.ftp.served import served
 
 _WHITE = "it reaches into pyftpdlib's own classes"
 _OPTION = "it sets an option of pyftpdlib; ours has tests of its own"
@@ -58,11 +57,10 @@ _there = suite.SOURCE.exists()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with served(tmp_path_factory.mktemp("suite"), connections=suite.CONNECTIONS, FTP__ACTIVE="true") as one:
-        suite.door.port = one.port
-        yield
-        suite.door.close()
+def _door(active: Served) -> Iterator[None]:
+    suite.door.port = active.port
+    yield
+    suite.door.close()
 
 
 def _tests(kind: type) -> list[str]:

@@ -16,6 +16,8 @@ from mailgate.observe import get_logger
 
 log = get_logger("ftp")
 _SLICE = 256 * 1024  # bytes encrypted at once
+_SMALL = 64 * 1024  # bytes: behind so many at once more is on its way
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 _TICKETS = 2  # OpenSSL's own number
 
 
@@ -32,9 +34,11 @@ class Wire(asyncio.BufferedProtocol):
     """A connection. ``room``: bytes read at once; ``most``: bytes that may wait here before the peer has to."""
 
     def __init__(
-        self, *, room: int, most: int, on_made: Callable[[], None] = lambda: None, out: int = 64 * 1024
+        self, *, room: int, most: int, on_made: Callable[[], None] = lambda: None, out: int = 64 * 1024,
+        quick: bool = True,
     ) -> None:
         self.ending = Ending.OPEN
+        self._quick = quick
         self._room = memoryview(bytearray(room))
         self._most, self._out = most, out
         self._on_made = on_made
@@ -58,6 +62,7 @@ class Wire(asyncio.BufferedProtocol):
         """Begin."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._acknowledge()
         transport.set_write_buffer_limits(high=self._out)
         self._on_made()
 
@@ -67,6 +72,8 @@ class Wire(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has come."""
+        if self._quick and nbytes < _SMALL:
+            self._acknowledge()
         if self._tls is None:
             self._take(bytes(self._room[:nbytes]))
             return
@@ -92,6 +99,15 @@ class Wire(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Note that the peer has read."""
         self._writable.set()
+
+    def _acknowledge(self) -> None:
+        """Acknowledge at once: many clients hold back what they send next until their last few bytes are acknowledged.
+
+        TLS clients send their end of the handshake, their file and close_notify one after the other; the kernel would
+        wait for 40 ms before it acknowledges the first, and Nagle's rule at the client for just that.
+        """
+        if _QUICKACK is not None:
+            self.set_option(socket.IPPROTO_TCP, _QUICKACK, 1)
 
     # --- TLS
 

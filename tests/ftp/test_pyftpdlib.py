@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.ftp import suite
+from tests.ftp.served import Served
 
 _WHITE = "it reaches into pyftpdlib's own classes"
 _OPTION = "it sets an option of pyftpdlib; ours has tests of its own"

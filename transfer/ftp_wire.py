@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from mailgate.observe import get_logger
 
@@ -60,10 +60,9 @@ class Wire(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._acknowledge()
-        transport.set_write_buffer_limits(high=self._out)
+        self._transport.set_write_buffer_limits(high=self._out)
         self._on_made()
 
     def get_buffer(self, sizehint: int) -> memoryview:

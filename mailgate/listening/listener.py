@@ -86,7 +86,8 @@ class Listener:
 
     def close(self) -> None:
         """Take no new clients, and none of those whose connection has not begun."""
-        for listening in self._sockets:
+        while self._sockets:
+            listening = self._sockets.pop()
             asyncio.get_running_loop().remove_reader(listening)
             listening.close()
         for task in self._arriving:

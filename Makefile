@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests of doors wait for settling, bans and time-outs: one more worker than cores. Files stay whole.
+TEST_WORKERS ?= $(shell expr $$(nproc) + 1)
 ROOMS := models matching parsing storage intake imports transfer mailgate
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -31,7 +33,7 @@ check: setup
 
 test: setup
 	tests/programs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 bench: setup
 	tests/programs

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from imports.parse_job import ParseJob
+from imports.parse_job import ParseJob, ParseOutcome
 from imports.workers import NoRoom, ParsePool
 from mailgate.observe import metrics, notes
 from mailgate.settings import Settings
@@ -23,11 +23,12 @@ from models.codes import Code
 from models.faults import PermanentError
 from models.result import Identity, Summary, Warning_, result_object
 from models.states import ImportStatus
-from storage.blobs import Blobs
+from storage.blobs import Blobs, BlobWriter
 from storage.ledger import Ledger, LedgerBusy, imports
 from storage.ledger.before import files_before
 from storage.ledger.deliveries import delivery_belongs_to
 from storage.ledger.imports import Order, Patience
+from storage.local import local
 
 _STARTS_PER_FAILURE = 5  # a process that dies is seldom the file's fault
 _BLOCK = 1 << 20
@@ -129,7 +130,7 @@ class Importer:
         errors_path = self._settings.spool_dir / f"{secrets.token_hex(16)}.errors"
         try:
             summary, parent, parsing = await self._parse(order, errors_path)
-            errors_blob = await asyncio.to_thread(self._keep, errors_path) if summary.entries else None
+            errors = await asyncio.to_thread(self._keep, errors_path) if summary.entries else None
         finally:
             await asyncio.to_thread(errors_path.unlink, missing_ok=True)
         if await self._ledger.read(imports.cancel_requested, order.upload, order.attempt):
@@ -146,7 +147,7 @@ class Importer:
         result = self._result(order, summary, parent, now)
         await self._ledger.write(
             imports.finish, order.upload, order.attempt, status=summary.status,
-            result=result, errors_blob=errors_blob,
+            result=result, errors_blob=errors.id if errors else None, errors_bytes=errors.size if errors else None,
             no_rows=any(warning.code is Code.NO_ROWS for warning in summary.warnings), now=now,
             domain=self._settings.domain,
         )  # fmt: skip
@@ -160,11 +161,10 @@ class Importer:
 
     async def _parse(self, order: Order, errors_path: Path) -> tuple[Summary, str | None, float]:
         """Give what the parser says, the trace id that the file itself names, and the seconds that it took."""
-        path, borrowed = await asyncio.to_thread(self._local, order.blob)
         limits = self._settings.limits
         before = await self._ledger.read(files_before, order.upload, order.rule.data_type)
         job = ParseJob(
-            path=str(path), data_type=order.rule.data_type, policy=order.rule.policy, max_rows=limits.max_rows,
+            path="", data_type=order.rule.data_type, policy=order.rule.policy, max_rows=limits.max_rows,
             warn_rows=limits.warn_rows, max_entries=limits.max_error_entries, now=order.received_at,
             trace_id=order.trace_id, errors_path=str(errors_path),
             data_types_dir=str(self._settings.data_types_dir), enums=self._settings.enums,
@@ -174,13 +174,10 @@ class Importer:
         )  # fmt: skip
         began = time.monotonic()
         try:
-            outcome = await asyncio.to_thread(self._pool.run, job)
+            outcome = await asyncio.to_thread(self._run_job, order.blob, job)
         except PermanentError as error:
             rejected = Summary(status=ImportStatus.REJECTED, code=error.fault.code, message=error.fault.message)
             return rejected, None, time.monotonic() - began
-        finally:
-            if not borrowed:
-                await asyncio.to_thread(path.unlink, missing_ok=True)
         parsing = time.monotonic() - began
         assert outcome.summary is not None
         summary = outcome.summary
@@ -195,23 +192,16 @@ class Importer:
             parent = None
         return summary, parent, parsing
 
-    def _local(self, blob: str) -> tuple[Path, bool]:
-        """Give a file on this disk that holds a blob, and whether it is the blob itself."""
-        with self._blobs.open(blob) as source:
-            name = getattr(source, "name", None)
-            if isinstance(name, str):
-                return Path(name), True
-            path = self._settings.spool_dir / f"{secrets.token_hex(16)}.original"
-            with path.open("wb") as copy:
-                _copy(source, copy.write)
-            return path, False
+    def _run_job(self, blob: str, job: ParseJob) -> ParseOutcome:
+        with local(self._blobs, blob, self._settings.spool_dir) as path:
+            return self._pool.run(replace(job, path=str(path)))
 
-    def _keep(self, path: Path) -> str:
+    def _keep(self, path: Path) -> BlobWriter:
         writer = self._blobs.create(self._clock())
         with path.open("rb") as source:
             _copy(source, writer.write)
         self._blobs.commit([writer])
-        return writer.id
+        return writer
 
     def _result(self, order: Order, summary: Summary, parent: str | None, now: datetime) -> dict[str, object]:
         identity = Identity(

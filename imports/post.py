@@ -28,7 +28,7 @@ from mailgate.settings import Settings
 from models.answers import answer_names, errors_name, result_name
 from models.faults import PermanentError, TemporaryError
 from models.tables import Attempt, Upload
-from storage.blobs import Blobs
+from storage.blobs import Blobs, BlobsAway
 from storage.ledger import Ledger, answers
 from storage.ledger.answers import Due
 from storage.ledger.history import AnswerFacts, answer_facts, attempt_object
@@ -155,7 +155,7 @@ class Post:
         except PermanentError as error:
             await self._ledger.write(answers.mark_undeliverable, one.answers, self._clock(), error.fault.message)
             self._note(facts, "undeliverable", began, error.fault.message)
-        except TemporaryError as error:
+        except (TemporaryError, BlobsAway) as error:
             await self._postpone(one, facts, str(error), began)
         except Exception as error:
             log.exception("an answer could not be handed over", trace_id=trace_id)

@@ -42,6 +42,11 @@ class Recipient:
     address: str
     tag: str = ""
 
+    @property
+    def delivery(self) -> tuple[int, bool]:
+        """Give what makes two addresses one delivery: the connection, and whether it is a dry run."""
+        return self.connection.id, self.tag == DRY_RUN_TAG
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mail:

@@ -42,10 +42,10 @@ _UNREAD = 1024 * 1024  # bytes of answers that may wait for a client before its 
 class Guest(asyncssh.SSHServer):
     """Answer what asyncssh asks about one connection: who may log in, and which sessions it may open."""
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: Company, address: str) -> None:
         self.company = company
         self.login: Login | None = None
-        self.address = ""
+        self.address = address  #: of the client, also where a proxy passes it on
         self.username = ""
         self.failures = 0
         self._tries = 0
@@ -60,8 +60,6 @@ class Guest(asyncssh.SSHServer):
     def connection_made(self, conn: Any) -> None:
         """Ask the gate; a connection that is one too many hears why."""
         self._connection = conn
-        peer = conn.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         refusal = self.company.enter(self)
         if refusal:
             log.warning("turned away", peer=self.address, reason=refusal)

@@ -16,12 +16,13 @@ from models.codes import Code
 from models.connection import Rule
 from models.faults import TemporaryError
 from models.states import UploadStatus
+from storage.blobs import BlobsAway
 from storage.ledger import arriving, folders
 from storage.ledger.arriving import Held, Opening, Overtaken, QuotaReached, Whole
 from storage.ledger.connections import ConnectionRef
 from storage.ledger.folders import Place, Seen
 from transfer.live import Live
-from transfer.premises import Home, Premises
+from transfer.premises import Home, Premises, log
 from transfer.under_way import UnderWay
 from transfer.view import Begin, NameTaken, NoSuchName, NotAllowed, NotNow, Refused, Stored, Writer
 from transfer.writing import MarkerWriter, UploadWriter, VersionWriter, stored
@@ -355,6 +356,9 @@ async def told(work: Awaitable[T]) -> T:
         raise NotNow(str(error)) from error
     except TemporaryError as error:
         raise NotNow(f"this is not possible now: {error}; try again later") from error
+    except BlobsAway as error:
+        log.warning("stored files are away", reason=str(error))
+        raise NotNow("this is not possible now: stored files cannot be reached; try again later") from error
 
 
 def _held(seen: Seen) -> Held:

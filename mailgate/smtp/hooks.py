@@ -29,9 +29,9 @@ class Hooks:
     async def handle_EHLO(
         self, _server: Any, session: SessionState, _envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
-        """Advertise PIPELINING, which the reader has always done (RFC 2920)."""
+        """Advertise PIPELINING, which the reader has always done (RFC 2920), and enhanced codes (RFC 2034)."""
         session.host_name = hostname
-        return [*responses[:-1], "250-PIPELINING", responses[-1]]
+        return [*responses[:-1], "250-PIPELINING", "250-ENHANCEDSTATUSCODES", responses[-1]]
 
     async def handle_MAIL(
         self, _server: Any, _session: SessionState, envelope: Any, address: str, options: list[str]
@@ -111,18 +111,12 @@ class Hooks:
         try:
             username = name.decode("utf-8", "replace")
             login = await self._shared.logins.by_password(
-                username, password.decode("utf-8", "replace"), peer_of(server.session)
+                username, password.decode("utf-8", "replace"), str(server.session.peer)
             )
         except TemporaryError:
             await server.push(replies.BAD_LOGIN_TRY_LATER)
             return AuthResult(success=False)
         if login is None:
-            log.warning("login refused", peer=peer_of(server.session), username=username[:100])
+            log.warning("login refused", peer=str(server.session.peer), username=username[:100])
             return AuthResult(success=False, handled=False)
         return AuthResult(success=True, auth_data=login)
-
-
-def peer_of(session: Any) -> str:
-    """Give the address a session comes from."""
-    peer = session.peer
-    return str(peer[0]) if isinstance(peer, tuple) else str(peer or "")

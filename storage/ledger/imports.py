@@ -108,7 +108,7 @@ def _answer_name(session: Session, upload: Upload) -> str:
 
 def finish(
     session: Session, upload_id: str, number: int, *, status: ImportStatus, result: dict[str, Any],
-    errors_blob: str | None, no_rows: bool, now: datetime, domain: str,
+    errors_blob: str | None, no_rows: bool, now: datetime, domain: str, errors_bytes: int | None = None,
 ) -> bool:  # fmt: skip
     """Write the end of an attempt and owe its answer in one transaction; False when it had ended before."""
     attempt = session.get_one(Attempt, (upload_id, number))
@@ -116,6 +116,7 @@ def finish(
         return False
     upload = session.get_one(Upload, upload_id)
     attempt.result, attempt.errors_blob, attempt.no_rows = result, errors_blob, no_rows
+    attempt.errors_bytes = errors_bytes
     attempt.code, attempt.message = result["code"], result["message"]
     _move(session, attempt, upload, status, attempt.message, now)
     attempt.finished_at = now

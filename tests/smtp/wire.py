@@ -33,6 +33,13 @@ def base64(*fields: str) -> str:
     return b64encode("\0".join(fields).encode()).decode()
 
 
+def free_port() -> int:
+    """Give a port that was free a moment ago, for listeners where 0 means off."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Wire:
     """One connection. A reply is its lines joined by newlines; it is empty when the server has closed."""
 
@@ -89,6 +96,13 @@ class Wire:
         self.send(stuffed(mail))
         return self.reply()
 
+    def deliver_each(self, mail: bytes, to: Sequence[str] = (ADDRESS,), sender: str = SENDER) -> list[str]:
+        """Send a whole mail by LMTP; gives a reply for each recipient."""
+        answer = self.envelope(to, sender)
+        assert answer.startswith("354 "), answer
+        self.send(stuffed(mail))
+        return self.replies(len(to))
+
     def log_in(self, username: str, password: str) -> str:
         return self.say(f"AUTH PLAIN {base64('', username, password)}")
 
@@ -124,12 +138,14 @@ class Wire:
 
 
 @contextlib.contextmanager
-def wire(port: int, *, tls: bool = False, greet: bool = True, source: str = "127.0.0.1") -> Iterator[Wire]:
+def wire(
+    port: int, *, tls: bool = False, greet: bool = True, source: str = "127.0.0.1", hello: str = "EHLO"
+) -> Iterator[Wire]:
     """Connect, and say EHLO unless told not to."""
     client = Wire(port, tls=tls, source=source)
     try:
         if greet:
-            client.greet()
+            client.greet(f"{hello} client.acme.example")
         yield client
     finally:
         client.hang_up()

@@ -147,7 +147,8 @@ class Importer:
         result = self._result(order, summary, parent, now)
         await self._ledger.write(
             imports.finish, order.upload, order.attempt, status=summary.status,
-            result=result, errors_blob=errors.id if errors else None, errors_bytes=errors.size if errors else None,
+            result=result,
+            errors_blob=errors.id if errors else None, errors_bytes=errors.size if errors else None,
             no_rows=any(warning.code is Code.NO_ROWS for warning in summary.warnings), now=now,
             domain=self._settings.domain,
         )  # fmt: skip

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
 from intake.provisioning import is_generated
 from mailgate.app import make_signer
 from mailgate.authenticity import is_installed
-from mailgate.house import NotReady, open_house
+from mailgate.house import NotReady, open_blobs, open_house
 from mailgate.settings import Settings, SettingsError
 from mailgate.tls import certificate_ends
 from models.connection import Rule
@@ -31,6 +32,7 @@ from storage.ledger.history import open_alarms
 from transfer.sftp_keys import HostKeyFault, host_key_fingerprints
 
 _SOON = timedelta(days=21)
+_SKEW = 60.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,6 +180,9 @@ def _proof(settings: Settings, rule: Rule) -> Iterator[Finding]:
 
 
 def _blob_store(settings: Settings) -> Iterator[Finding]:
+    if settings.blob_url:
+        yield from _object_store(settings)
+        return
     if not settings.data_dir.is_dir():
         return  # _disk says so; trying would make it
     try:
@@ -191,6 +196,36 @@ def _blob_store(settings: Settings) -> Iterator[Finding]:
             subject="blob store",
             finding=f"{settings.blob_dir} takes no files: {error}",
             fix="mend its permissions or disk",
+        )
+
+
+def _object_store(settings: Settings) -> Iterator[Finding]:
+    from storage.objects import ObjectBlobs
+
+    try:
+        blobs = open_blobs(settings)
+        assert isinstance(blobs, ObjectBlobs)
+        ahead, safe = blobs.try_out()
+    except (NotReady, OSError) as error:
+        yield Finding(
+            subject="blob store", finding=f"{settings.blob_url} takes no files: {error}",
+            fix="look at blob_url, at [s3] endpoint, region and keys, and at the clock and the network of this machine",
+        )  # fmt: skip
+        return
+    if not safe:
+        yield Finding(
+            subject="blob store", finding=f"{settings.blob_url} writes an object a second time where it must refuse",
+            fix="use a store that honours If-None-Match on PUT",
+        )  # fmt: skip
+    if abs(ahead) > _SKEW:
+        yield Finding(
+            subject="clock", finding=f"the clock is {ahead:+.0f} seconds off the object store's",
+            fix="set the clock, and let NTP keep it: the store refuses requests 15 minutes off",
+        )  # fmt: skip
+    endpoint = settings.s3.endpoint
+    if endpoint.startswith("http://") and not _is_here(urlsplit(endpoint).hostname or ""):
+        yield Finding(
+            subject="settings", finding="files travel to the object store in clear", fix="set s3.endpoint to https://"
         )
 
 

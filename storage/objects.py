@@ -45,7 +45,7 @@ class ObjectBlobs:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         seconds = limits.s3_request
-        self._patience = 2 * seconds.total_seconds()
+        self._patience = (seconds + _RETRIES).total_seconds() + 1
         self._store = _make_store(bucket, prefix, s3, seconds)
         self._where = _Where(bucket=bucket, prefix=prefix, s3=s3)
         self._spool_dir = spool_dir

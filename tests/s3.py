@@ -111,7 +111,7 @@ class Bucket:
             "S3__ACCESS_KEY_ID": KEY, "S3__SECRET_ACCESS_KEY": SECRET,
         }  # fmt: skip
 
-    def blobs(self, spool_dir: Path, *, prefix: str = "gate", request: float = 4, **more: Any) -> ObjectBlobs:
+    def blobs(self, spool_dir: Path, *, prefix: str = "gate", request: float = 5, **more: Any) -> ObjectBlobs:
         """Open it as a place for blobs; ``request``: seconds for one."""
         limits = Limits(s3_request=timedelta(seconds=request))
         spool_dir.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ class Limits(Section):
     parse_seconds: Positive = 600
     import_tries: Positive = 5  #: then the import is parked as aborted
 
-    s3_request: Duration = timedelta(seconds=4)  #: one request to the object store, of 5 MiB at most
+    s3_request: Duration = timedelta(seconds=5)  #: one request to the object store, of 5 MiB at most
     proxy_header_time: Duration = timedelta(seconds=5)  #: that a PROXY header may take
     proxy_header_bytes: Annotated[int, Field(ge=536)] = 4096  #: of one; 536 is what every proxy may send
     metrics_connections: Positive = 32  #: at once, at the page of metrics and health

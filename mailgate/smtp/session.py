@@ -261,7 +261,7 @@ class SmtpSession(SMTP):
             await stream.finish()
             return await self._take_in(self._mail(stream, await self._proved()))
         except Exception as error:  # noqa: BLE001 - a door says "not now" whatever went wrong here
-            return self._to_each(refusal(error))
+            return self._to_each(refusal(error, self._client))
         finally:
             stream.spool.close()
 
@@ -286,21 +286,23 @@ class SmtpSession(SMTP):
         return reply
 
 
-def refusal(error: Exception) -> str:
-    """Say why a mail is not taken now, and log it."""
+def refusal(error: Exception, peer: str) -> str:
+    """Say why a mail is not taken now, and note it."""
     for kind, (reason, reply) in _REFUSALS.items():
         if isinstance(error, kind):
-            notes.refused("smtp", reason, error=str(error))
+            notes.refused("smtp", reason, peer=peer, error=str(error))
             return reply
     log.error("a mail could not be taken", exc_info=error)
-    notes.refused("smtp", "fault")
+    notes.refused("smtp", "fault", peer=peer, error=str(error))
     return replies.NOT_NOW
 
 
 _REFUSALS: dict[type[Exception], tuple[str, str]] = {
-    NoSpace: ("no_space", replies.NO_SPACE), OSError: ("no_space", replies.NO_SPACE),
-    SenderNotKnownNow: ("sender_not_known", replies.SENDER_NOT_KNOWN_NOW), TemporaryError: ("not_now", replies.NOT_NOW),
-}  # fmt: skip
+    NoSpace: ("no_space", replies.NO_SPACE),
+    OSError: ("no_space", replies.NO_SPACE),
+    SenderNotKnownNow: ("sender_not_known", replies.SENDER_NOT_KNOWN_NOW),
+    TemporaryError: ("not_now", replies.NOT_NOW),
+}
 
 
 def _reverse_path(address: str | None) -> str:

@@ -225,7 +225,7 @@ def test_a_link_downloads_a_file_under_its_name(bucket: Bucket, blobs: ObjectBlo
 @pytest.mark.parametrize("name", ["errors.csv", "日本語 + 100%.csv", "a=b&c~d.csv"])
 def test_a_link_is_signed_as_amazons_own_library_does(name: str) -> None:
     """Moto looks at no signature, so another implementation judges ours."""
-    url = "https://objects.example:9000/bucket/a%20prefix/20261121/%C3%A9(1)"
+    url = "https://objects.example:9000/bucket/a%20prefix/20261121/%C3%A9%281%29"
     request = AWSRequest(method="GET", url=url, params={"response-content-disposition": disposition(name)})
     S3SigV4QueryAuth(Credentials(KEY, SECRET), "s3", "eu-west-1", expires=900).add_auth(request)
     theirs = str(request.url)
@@ -263,7 +263,7 @@ def test_without_keys_of_our_own_the_library_signs(
 
 
 _PUT = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from datetime import UTC, datetime
 from mailgate.settings import S3, Limits
@@ -279,13 +279,13 @@ blobs.commit([writer])
 with blobs.open(writer.id) as stored:
     while stored.read(1 << 20):
         pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, writer.hexdigest())
+print(re.search(r"VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1], writer.hexdigest())
 """
 
 
 def test_memory_does_not_grow_with_the_object(bucket: Bucket, tmp_path: Path) -> None:
     peaks = []
-    for megabytes in (12, 60):
+    for megabytes in (8, 40):
         words = [bucket.name, bucket.settings.endpoint, KEY, SECRET, str(tmp_path), str(megabytes)]
         done = subprocess.run(
             [sys.executable, "-c", _PUT, *words], capture_output=True, text=True, timeout=120, check=True
@@ -293,4 +293,4 @@ def test_memory_does_not_grow_with_the_object(bucket: Bucket, tmp_path: Path) ->
         peak, digest = done.stdout.split()
         assert digest == sha256(b"m" * megabytes * 1_000_000).hexdigest()
         peaks.append(int(peak))
-    assert peaks[1] - peaks[0] < 24_000, peaks  # KiB
+    assert peaks[1] - peaks[0] < 12_000, peaks  # KiB

@@ -30,6 +30,7 @@ class Login:
 
     credential: str  #: its name
     proof: str  #: the stored hash of the password, or the line of the public key
+    lenient: bool = False  #: its clients end TLS without close_notify, and are believed all the same
 
 
 def hash_password(password: str) -> str:
@@ -53,7 +54,7 @@ async def check_login(ledger: Ledger, username: str, password: str, now: datetim
         if stored is None or not await asyncio.to_thread(password_matches, password, stored):
             continue
         if found is not None and stored is not _NOBODY:
-            return Login(credential=found.credential, proof=stored)
+            return Login(credential=found.credential, proof=stored, lenient=found.lenient)
     return None
 
 

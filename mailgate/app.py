@@ -35,10 +35,11 @@ if TYPE_CHECKING:  # a process loads only the rooms of its roles: a door alone s
     from mailgate.authenticity import Checker, Signer
     from mailgate.imap import ImapDoor
     from mailgate.smtp import SmtpDoor
+    from transfer.ftp import FtpDoor
     from transfer.sftp import SftpDoor
 
 log = get_logger("app")
-ROLES = ("smtp", "sftp", "poller", "worker")
+ROLES = ("smtp", "sftp", "ftp", "poller", "worker")
 MAIL_ROLES = frozenset({"smtp", "poller"})  #: they find out who sent a mail
 FOLDER_ROLES = frozenset({"sftp", "ftp", "worker"})  #: one of them settles what stands in clients' folders
 _THREADS = 32
@@ -172,7 +173,7 @@ class Service:
         if self._watch_door is not None:
             await self._watch_door.close()
 
-    def _make_doors(self, logins: Logins) -> "Iterator[SmtpDoor | SftpDoor]":
+    def _make_doors(self, logins: Logins) -> "Iterator[SmtpDoor | SftpDoor | FtpDoor]":
         if "smtp" in self._roles:
             from mailgate.smtp import SmtpDoor
 
@@ -181,6 +182,10 @@ class Service:
             from transfer.sftp import SftpDoor
 
             yield SftpDoor(self._house.settings, logins, self.folders)
+        if "ftp" in self._roles and self.folders is not None:
+            from transfer.ftp import FtpDoor
+
+            yield FtpDoor(self._house.settings, logins, self.folders)
 
     def _ring_settler(self) -> None:
         if self._settler is not None:

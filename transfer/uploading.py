@@ -24,7 +24,7 @@ from storage.ledger.folders import Place, Seen
 from transfer.live import Live
 from transfer.premises import Home, Premises, log
 from transfer.under_way import UnderWay
-from transfer.view import Begin, NameTaken, NoSuchName, NotAllowed, NotNow, Refused, Stored, Writer
+from transfer.view import Begin, NameTaken, NoRoom, NoSuchName, NotAllowed, NotNow, Refused, Stored, Writer
 from transfer.writing import MarkerWriter, UploadWriter, VersionWriter, stored
 
 T = TypeVar("T")
@@ -326,7 +326,7 @@ class Uploading:
         held = await owner.ledger.read(folders.bytes_held, credential_id)
         room = owner.settings.limits.upload_bytes_held - held - owner.live.size_of(credential_id)
         if room <= 0:
-            raise NotNow("the quota of bytes that wait in the folders of this login is full: try again later")
+            raise NoRoom("the quota of bytes that wait in the folders of this login is full: try again later")
         return room
 
     def _under_way(self, spool: str, size: int, room: int) -> UnderWay:
@@ -353,7 +353,7 @@ async def told(work: Awaitable[T]) -> T:
     except (Refused, NotNow):
         raise
     except QuotaReached as error:
-        raise NotNow(str(error)) from error
+        raise NoRoom(str(error)) from error
     except TemporaryError as error:
         raise NotNow(f"this is not possible now: {error}; try again later") from error
     except BlobsAway as error:

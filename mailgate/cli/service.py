@@ -22,6 +22,10 @@ port = 2525
 host = "127.0.0.1"
 port = 2222
 
+[ftp]
+host = "127.0.0.1"
+port = 2121
+
 # Without a relay, replies are written as .eml files to <data_dir>/outbox.
 # [relay]
 # host = "mail.example.com"
@@ -69,8 +73,8 @@ def init(
 
 def serve(
     roles: Annotated[
-        str, typer.Option(help="Comma-separated: smtp, sftp, poller, worker. Default: all.")
-    ] = "smtp,sftp,poller,worker",
+        str, typer.Option(help="Comma-separated: smtp, sftp, ftp, poller, worker. Default: all.")
+    ] = "smtp,sftp,ftp,poller,worker",
 ) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT."""
     import asyncio

@@ -17,6 +17,7 @@ from mailgate.settings.sections import (
     S3,
     DataTypeSettings,
     Dns,
+    Ftp,
     Metrics,
     Pull,
     Relay,
@@ -31,6 +32,7 @@ __all__ = [
     "S3",
     "DataTypeSettings",
     "Dns",
+    "Ftp",
     "Limits",
     "Metrics",
     "Pull",
@@ -70,6 +72,7 @@ class Settings(BaseSettings):
     smtp: Smtp = Smtp()
     dns: Dns = Dns()
     sftp: Sftp = Sftp()
+    ftp: Ftp = Ftp()
     metrics: Metrics = Metrics()
     traces: Traces = Traces()
     relay: Relay = Relay()
@@ -241,7 +244,7 @@ def _from_files(table: str, section: Section, base: Path, *keys: str) -> dict[st
     return found
 
 
-_NOT_BUILT = {"ftp", "web", "database_url"}
+_NOT_BUILT = {"web", "database_url"}
 
 
 def _sentences(error: ValidationError) -> str:

@@ -1,6 +1,7 @@
 """A small virtual folder in memory, to drive a door by: it keeps every rule of the seam that a door can notice."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -171,7 +172,10 @@ class DoubleWriter:
             raise TooLarge(f"over {self.visit.folders.most:,} bytes", Code.FILE_TOO_LARGE)
         self.data[size:] = bytes(max(0, size - len(self.data)))
 
-    async def close(self) -> Stored:
+    async def close(self, *, alive: Callable[[], bool] = lambda: True) -> Stored:
+        if not alive():
+            await self._end("broken off")
+            raise NotAllowed("the client is gone")
         return await self._end("closed")
 
     async def break_off(self) -> None:

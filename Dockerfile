@@ -37,7 +37,7 @@ ENV PATH=/opt/mailgate/bin:/usr/local/bin:/usr/bin:/bin \
 USER 10001:10001
 WORKDIR /var/lib/mailgate
 VOLUME /var/lib/mailgate
-EXPOSE 2525 2222 9464
+EXPOSE 2525 2222 2121 9464
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9464/healthz', timeout=5)"]

@@ -74,9 +74,9 @@ def test_the_image_has_no_root_and_a_health_check() -> None:
 
 def test_the_configuration_of_the_image_is_one() -> None:
     settings = load_settings(ROOT / "deploy" / "mailgate.toml")
-    assert {settings.smtp.host, settings.sftp.host, settings.metrics.host} == {"0.0.0.0"}
+    assert {settings.smtp.host, settings.sftp.host, settings.ftp.host, settings.metrics.host} == {"0.0.0.0"}
     ports = {int(port) for port in instructions("EXPOSE")[0].split()}
-    assert ports == {settings.smtp.port, settings.sftp.port, settings.metrics.port}
+    assert ports == {settings.smtp.port, settings.sftp.port, settings.ftp.port, settings.metrics.port}
 
 
 def test_the_images_lock_is_a_part_of_the_repositorys() -> None:

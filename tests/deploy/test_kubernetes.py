@@ -104,9 +104,9 @@ def test_a_pod_is_probed_and_ends_in_time(document: dict[str, Any]) -> None:
     assert ("PodDisruptionBudget", document["metadata"]["name"]) in BY_NAME
 
 
-@pytest.mark.parametrize(("what", "wanted"), list(selectors()), ids=lambda value: value if isinstance(value, str) else "")
-def test_a_selector_finds_a_pod(what: str, wanted: dict[str, str]) -> None:
-    assert any(wanted.items() <= labels(one).items() for one in RUNNING), what
+def test_a_selector_finds_a_pod() -> None:
+    for what, wanted in selectors():
+        assert any(wanted.items() <= labels(one).items() for one in RUNNING), what
 
 
 def test_services_name_ports_that_the_gateway_has() -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 _VARIABLES = {  # any port, and nobody outside is asked
     "MAILGATE_SMTP__PORT": "0", "MAILGATE_SFTP__PORT": "0", "MAILGATE_METRICS__PORT": "0",
+    "MAILGATE_FTP__PORT": "0", "MAILGATE_FTP__PASSIVE_PORTS": "0",
     "MAILGATE_DNS__LOOKUPS": "false",
 }  # fmt: skip
 _CONNECTION = """\

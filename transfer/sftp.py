@@ -12,7 +12,7 @@ import asyncssh
 
 from intake.logins import Logins
 from mailgate.listening import Listener, Proxies
-from mailgate.observe import get_logger, metrics
+from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from transfer.sftp_company import Company
 from transfer.sftp_connection import FAST_CIPHERS, Connection, Guest
@@ -59,7 +59,6 @@ class SftpDoor:
         for algorithm, fingerprint in host_key_fingerprints(paths).items():
             log.info("host key", algorithm=algorithm, fingerprint=fingerprint)
         options = await self._options(read_host_keys(paths))
-        metrics.connections.labels("sftp").set_function(lambda: len(self._company.visitors))
         loop = asyncio.get_running_loop()
         proxies = Proxies(
             networks=sftp.proxy_protocol_from, seconds=limits.proxy_header_time.total_seconds(),

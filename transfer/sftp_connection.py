@@ -24,7 +24,7 @@ from asyncssh.packet import SSHPacket
 from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
 
 from intake.logins import Login
-from mailgate.observe import get_logger, metrics, notes
+from mailgate.observe import get_logger, metrics
 from models.faults import MailgateError, TemporaryError
 from transfer.sftp_company import Company
 from transfer.sftp_files import Files
@@ -63,7 +63,6 @@ class Guest(asyncssh.SSHServer):
         refusal = self.company.enter(self)
         if refusal:
             log.warning("turned away", peer=self.address, reason=refusal)
-            notes.refused("sftp", "too_many_connections")
             asyncio.get_running_loop().call_soon(conn.disconnect, DISC_TOO_MANY_CONNECTIONS, refusal)
 
     def connection_lost(self, exc: Exception | None) -> None:

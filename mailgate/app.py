@@ -18,7 +18,6 @@ from mailgate.observe import get_logger
 from mailgate.settings import Settings, SettingsError
 from models.faults import TemporaryError
 from storage.descriptors import load_data_types
-from storage.engine import database_url
 from transfer.folder import LedgerFolders
 from transfer.settler import Settler
 
@@ -186,8 +185,7 @@ class Service:
             )
         )
         self._importer = Importer(house.ledger, house.blobs, self._pool, house.settings, on_finished=self._post.ring)
-        url = database_url(house.settings.database_path)
-        self._jobs = JobEngine(house.job_engine, url, self._importer, at_once=limits.parse_workers * 2)
+        self._jobs = JobEngine(house.job_engine, house.settings.ledger_url, self._importer, at_once=limits.parse_workers * 2)
         await self._jobs.launch()
         housekeeper = Housekeeper(
             house.ledger, house.blobs, self._jobs, house.jobs, house.settings, on_owed=self._post.ring

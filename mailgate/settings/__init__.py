@@ -8,8 +8,9 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from mailgate.settings.limits import Limits
@@ -47,7 +48,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("mailgate-data")
     domain: str = "intake.localhost"
-    database_url: Literal[""] = ""  # Postgres is not built yet
+    database_url: str = Field(default="", repr=False)  #: postgresql://…; empty: SQLite in data_dir
+    database_url_file: Path | None = None
     blob_url: Literal[""] = ""  # S3 is not built yet
     settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5.0  #: that a file in a folder must stay untouched
     operators: tuple[str, ...] = ()
@@ -60,6 +62,13 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     retention: Retention = Retention()
     data_types: dict[str, DataTypeSettings] = {}
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: str) -> str:
+        if value and not value.startswith("postgresql://"):
+            raise ValueError("database_url is empty, for SQLite, or postgresql://user@host/name")  # it may be a secret
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -96,8 +105,21 @@ class Settings(BaseSettings):
 
     @property
     def database_path(self) -> Path:
-        """Name the SQLite file of ledger and jobs."""
+        """Name the SQLite file of ledger and jobs, where they are not in Postgres."""
         return self.data_dir / "mailgate.sqlite3"
+
+    @property
+    def ledger_url(self) -> str:
+        """Give the URL of the database of ledger and jobs; it may hold a password."""
+        return self.database_url or f"sqlite:///{self.database_path}"
+
+    @property
+    def database_name(self) -> str:
+        """Name the database for people, without its password."""
+        if not self.database_url:
+            return str(self.database_path)
+        parts = urlsplit(self.database_url)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     @property
     def data_types_dir(self) -> Path:
@@ -163,6 +185,13 @@ def load_settings(path: Path) -> Settings:
         keys = tuple(base / path for path in settings.sftp.host_keys)
         updates["sftp"] = settings.sftp.model_copy(update={"host_keys": keys})
     updates["relay"] = _with_secret(settings.relay, base)
+    if settings.database_url_file is not None:
+        if settings.database_url:
+            raise SettingsError("database_url and database_url_file are both set: keep one")
+        url = _read_secret(base / settings.database_url_file, "database_url_file")
+        if not url.startswith("postgresql://"):
+            raise SettingsError("database_url_file holds no postgresql://… URL")
+        updates["database_url"] = url
     return Settings.model_construct(**{**dict(settings), **updates})
 
 
@@ -188,14 +217,18 @@ def _with_secret(relay: Relay, base: Path) -> Relay:
     if relay.password_file is not None:
         if relay.password:
             raise SettingsError("relay.password and relay.password_file are both set: keep one")
-        try:
-            updates["password"] = (base / relay.password_file).read_text().rstrip("\n")
-        except OSError as error:
-            raise SettingsError(f"relay.password_file cannot be read: {error}") from None
+        updates["password"] = _read_secret(base / relay.password_file, "relay.password_file")
     return relay.model_copy(update=updates)
 
 
-_NOT_BUILT = {"ftp", "web", "metrics", "s3", "database_url", "blob_url"}
+def _read_secret(path: Path, key: str) -> str:
+    try:
+        return path.read_text().rstrip("\n")
+    except OSError as error:
+        raise SettingsError(f"{key} cannot be read: {error}") from None
+
+
+_NOT_BUILT = {"ftp", "web", "metrics", "s3", "blob_url"}
 
 
 def _sentences(error: ValidationError) -> str:

@@ -7,6 +7,7 @@ What lives here: what the durable job does. Which job runs when is ``imports.eng
 import asyncio
 import contextlib
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,7 +49,7 @@ class Importer:
         self._clock = clock
         self._on_finished = on_finished
         self._stopping = False
-        self.running: set[tuple[str, int]] = set()  #: attempts this process works for, waiting or not
+        self.running: Counter[tuple[str, int]] = Counter()  #: attempts this process works for, waiting or not
         self._active = 0
         self._idle = asyncio.Event()
         tries = settings.limits.import_tries
@@ -59,14 +60,16 @@ class Importer:
 
         A try that fails is counted and tried again a little later; the ledger parks an import that fails too often.
         """
-        self.running.add((upload, attempt))
+        self.running[upload, attempt] += 1
         try:
             return await self._run(upload, attempt)
         finally:
-            self.running.discard((upload, attempt))
+            self.running[upload, attempt] -= 1
+            if not self.running[upload, attempt]:
+                del self.running[upload, attempt]
 
     async def _run(self, upload: str, attempt: int) -> str:
-        first = True
+        begun = 0
         while True:
             if self._stopping:
                 await asyncio.Event().wait()  # the next start takes it up
@@ -74,20 +77,20 @@ class Importer:
             self._idle.clear()
             try:
                 order = await self._ledger.write(
-                    imports.begin, upload, attempt, self._clock(), self._patience, self._settings.domain, first=first
+                    imports.begin, upload, attempt, self._clock(), self._patience, self._settings.domain, begun=begun
                 )
-                first = False
-                if order is None:
+                if order is None:  # or it goes on elsewhere
                     self._on_finished()
                     return "ended"
+                begun = order.begun
                 return await self._once(order)
             except FileNotFoundError as error:
-                wait = await self._count_failure(upload, attempt, error)
+                wait = await self._count_failure(upload, attempt, begun, error)
             except (LedgerBusy, NoRoom, OSError) as error:  # the disk's or the database's fault, not the file's
                 log.warning("import waits", upload=upload, attempt=attempt, reason=str(error))
                 wait = 1.0
             except Exception as error:  # noqa: BLE001 - the worker: whatever it was is counted and tried again
-                wait = await self._count_failure(upload, attempt, error)
+                wait = await self._count_failure(upload, attempt, begun, error)
             finally:
                 self._active -= 1
                 if not self._active:
@@ -101,12 +104,14 @@ class Importer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
 
-    async def _count_failure(self, upload: str, attempt: int, error: Exception) -> float:
+    async def _count_failure(self, upload: str, attempt: int, begun: int, error: Exception) -> float:
         """Count a failure; gives the seconds to wait before the next try."""
         if self._stopping:
             return 0
         try:
-            failures = await self._ledger.write(imports.note_failure, upload, attempt, repr(error)[:500], self._clock())
+            failures = await self._ledger.write(
+                imports.note_failure, upload, attempt, repr(error)[:500], self._clock(), begun
+            )
         except LedgerBusy:
             failures = 1
         log.warning("import failed", upload=upload, attempt=attempt, failures=failures, error=repr(error)[:500])
@@ -122,18 +127,21 @@ class Importer:
         if await self._ledger.read(imports.cancel_requested, order.upload, order.attempt):
             why = "It was cancelled by an operator."
             await self._ledger.write(
-                imports.abort, order.upload, order.attempt, why, self._clock(), self._settings.domain
+                imports.abort, order.upload, order.attempt, why, self._clock(), self._settings.domain, order.begun
             )
             self._on_finished()
             return str(ImportStatus.ABORTED)
         now = self._clock()
-        await self._ledger.write(
+        ours = await self._ledger.write(
             imports.finish, order.upload, order.attempt, status=summary.status,
             result=self._result(order, summary, parent, now), errors_blob=errors_blob,
             no_rows=any(warning.code is Code.NO_ROWS for warning in summary.warnings), now=now,
-            domain=self._settings.domain,
+            domain=self._settings.domain, begun=order.begun, credential_id=order.credential_id,
         )  # fmt: skip
         self._on_finished()
+        if not ours:
+            log.warning("import ended elsewhere", upload=order.upload, attempt=order.attempt)
+            return "ended"
         log.info(
             "import", trace_id=order.trace_id, upload=order.upload, attempt=order.attempt, status=str(summary.status),
             rows=summary.total_rows, error_rows=summary.error_rows,

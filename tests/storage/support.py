@@ -26,7 +26,7 @@ from storage.engine import database_url, make_engine
 from storage.ledger import Ledger
 from storage.ledger.applying import CredentialPlan, Plan, apply_plan
 from storage.ledger.connections import ConnectionRef, by_name, set_state
-from storage.ledger.imports import Patience, begin, finish
+from storage.ledger.imports import Order, Patience, begin, finish
 from storage.ledger.recording import Arrival, Means, NewDelivery, NewFile, Recorded, record
 from storage.migrate import migrate
 from tests.postgres import server
@@ -168,6 +168,13 @@ class Store:
         return self.ledger.write_now(
             finish, upload, number, status=status, now=self.clock(), domain=DOMAIN,
             **{"result": result(status), "errors_blob": None, "no_rows": False, **more},
+        )  # fmt: skip
+
+    def finish_as(self, order: Order) -> bool:
+        """Bring an attempt to an end as the process that has this order of it."""
+        return self.ledger.write_now(
+            finish, order.upload, order.attempt, status=ImportStatus.COMPLETED, now=self.clock(), domain=DOMAIN,
+            result=result(), errors_blob=None, no_rows=False, begun=order.begun, credential_id=order.credential_id,
         )  # fmt: skip
 
     def all(self, model: type[T]) -> list[T]:

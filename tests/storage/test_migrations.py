@@ -13,7 +13,6 @@ from storage.engine import database_url, make_engine
 from storage.migrate import alembic_config, is_compatible, is_current, migrate, newest_revision
 from tests.storage.support import Store
 
-
 _SCHEMA = {
     "sqlite": "SELECT name, sql FROM sqlite_master ORDER BY 1",
     "postgresql": (

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def at_once(*works: Any) -> list[Any]:
         gate.wait(30)
         try:
             return work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the test looks at it
             return error
 
     with ThreadPoolExecutor(len(works)) as pool:
@@ -61,12 +62,15 @@ def judged(store: Store, ref: Any, data: bytes, message_id: str = "") -> NewDeli
     return store.judged(ref, store.paper(data), message_id=message_id)
 
 
+def _record_at_once(nodes: tuple[Store, ...], ref: Any, data: bytes, message_id: str = "") -> list[Any]:
+    return at_once(*(lambda at=at: at.record(judged(at, ref, data, message_id))[0] for at in nodes))
+
+
 def test_the_same_mail_at_two_nodes_is_one_delivery(store: Store) -> None:
     ref = store.connect()
     with second(store) as other:
         for number in range(25):
-            data, name = f"mail {number}".encode(), f"<{number}@acme.example>"
-            outcomes = at_once(*(lambda at=at: at.record(judged(at, ref, data, name))[0] for at in (store, other)))
+            outcomes = _record_at_once((store, other), ref, f"mail {number}".encode(), f"<{number}@acme.example>")
             assert len({one.trace_id for one in outcomes}) == 1
             assert sorted(one.seen_again for one in outcomes) == [False, True]
     assert len(store.all(Delivery)) == len(store.queue.jobs) == 25
@@ -76,8 +80,7 @@ def test_the_same_content_at_two_nodes_is_imported_once_and_sequences_have_no_ga
     ref = store.connect()
     with second(store) as other:
         for number in range(25):
-            data = f"content {number}".encode()
-            outcomes = at_once(*(lambda at=at: at.record(judged(at, ref, data))[0] for at in (store, other)))
+            outcomes = _record_at_once((store, other), ref, f"content {number}".encode())
             assert sorted(one.verdict for one in outcomes) == [Verdict.ACCEPTED, Verdict.DUPLICATE]
     assert sorted(store.queue.sequences) == list(range(1, 26))
     assert store.get(Connection, ref.id).sequence == 25
@@ -101,8 +104,8 @@ def test_a_cancel_and_a_begin_at_once_agree(store: Store) -> None:
         for number in range(20):
             trace_id = store.record(judged(store, ref, f"{number}".encode()))[0].trace_id
             order, word = at_once(
-                lambda: store.ledger.write_now(begin, trace_id, 1, store.clock(), patience, DOMAIN),
-                lambda: other.ledger.write_now(request_cancel, trace_id, other.clock(), DOMAIN),
+                partial(store.ledger.write_now, begin, trace_id, 1, store.clock(), patience, DOMAIN),
+                partial(other.ledger.write_now, request_cancel, trace_id, other.clock(), DOMAIN),
             )
             attempt = store.get(Attempt, (trace_id, 1))
             if word == "aborted":
@@ -139,12 +142,11 @@ def test_a_file_is_resumed_by_one_of_two_nodes_at_a_time(store: Store) -> None:
     held, _ = store.ledger.write_now(arriving.begin, _opening(ref, "T", place, "a.csv", 7), store.clock())
     with second(store) as other:
         for _ in range(10):
-            outcomes = at_once(
-                *(
-                    lambda at=at: at.ledger.write_now(arriving.reopen, held, "v", "resumed", at.clock())
-                    for at in (store, other)
-                )
-            )
+            reopens = (
+                partial(at.ledger.write_now, arriving.reopen, held, "v", "resumed", at.clock())
+                for at in (store, other)
+            )  # fmt: skip
+            outcomes = at_once(*reopens)
             (again,) = (one for one in outcomes if not isinstance(one, arriving.Overtaken))
             assert again.generation == held.generation + 1
             held = again

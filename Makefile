@@ -43,10 +43,14 @@ prove: setup
 	tests/programs
 	$(BIN)/python -m tests.proofs
 
-# Needs uv (`pip install uv`); writes hashes and no address of an index.
+# Needs uv (`pip install uv`); writes hashes and no address of an index. The second is for the image: no development.
 lock:
 	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-		--extra authenticity --extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
+		--extra authenticity --extra otel --extra dev --python-version 3.11 pyproject.toml \
+		--output-file requirements.lock
+	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--extra authenticity --extra otel --python-version 3.11 --constraint requirements.lock pyproject.toml \
+		--output-file deploy/requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

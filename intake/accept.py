@@ -19,7 +19,7 @@ from intake.durable import DurableBlobs
 from intake.files import prepare_file
 from intake.mail import Facts, Mail, Prepared, Recipient, discard, prepare_all, read_message
 from intake.sender_check import Check, SenderCheck
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from mailgate.settings import Settings
 from models.codes import Code
 from models.faults import TemporaryError
@@ -118,15 +118,16 @@ class Intake:
 
         Raises TemporaryError when it stays as it was, to be judged later. Its spool file is deleted at the end.
         """
+        begun = time.monotonic()
         for _ in range(_JUDGEMENTS):
             one = await self._ledger.read(candidate, held)
             if one is None:
                 return None
             with contextlib.suppress(RuleChanged):
-                return await self._once_file(one)
+                return await self._once_file(one, begun)
         raise TemporaryError("the connection keeps changing")
 
-    async def _once_file(self, one: Candidate) -> Recorded | None:
+    async def _once_file(self, one: Candidate, begun: float) -> Recorded | None:
         now = self._clock()
         path = self._settings.uploads_dir / one.spool if one.blob is None and one.spool else None
         orphan = None if one.connections else await self._ledger.read(former_connection, one.trace_id)
@@ -150,10 +151,10 @@ class Intake:
             return None
         await asyncio.to_thread(self._let_go, one, path, prepared.new.files[0].blob)
         self._on_recorded()
-        facts = {"code": str(outcome.code)} if outcome.code else {}
-        log.info(
-            "delivery", trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
-            verdict=str(outcome.verdict), bytes=one.size, files=1, **facts,
+        notes.delivery(
+            trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
+            verdict=str(outcome.verdict), code=str(outcome.code or ""), octets=one.size, files=1,
+            recording=time.monotonic() - begun,
         )  # fmt: skip
         return outcome
 
@@ -311,16 +312,14 @@ class Intake:
         )
 
     def _log(self, mail: Mail, prepared: list[Prepared], outcomes: list[Recorded]) -> None:
+        recording = time.monotonic() - mail.whole
+        receiving = None if mail.begun is None else mail.whole - mail.begun
         for one, outcome in zip(prepared, outcomes, strict=True):
-            facts: dict[str, Any] = {
-                "trace_id": outcome.trace_id, "connection": one.new.rule.name, "door": mail.door, "peer": mail.peer,
-                "verdict": str(outcome.verdict), "bytes": mail.spool.size, "files": len(one.new.files),
-            }  # fmt: skip
-            if outcome.code is not None:
-                facts["code"] = str(outcome.code)
-            if outcome.seen_again:
-                facts["seen_again"] = True
-            log.info("delivery", **facts)
+            notes.delivery(
+                trace_id=outcome.trace_id, connection=one.new.rule.name, door=mail.door, peer=mail.peer,
+                verdict=str(outcome.verdict), code=str(outcome.code or ""), octets=mail.spool.size,
+                files=len(one.new.files), seen_again=outcome.seen_again, receiving=receiving, recording=recording,
+            )  # fmt: skip
 
 
 def _is_gone(path: Path | None, error: OSError) -> bool:

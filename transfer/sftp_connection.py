@@ -24,7 +24,7 @@ from asyncssh.packet import SSHPacket
 from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
 
 from intake.logins import Login
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, metrics
 from models.faults import MailgateError, TemporaryError
 from transfer.sftp_company import Company
 from transfer.sftp_files import Files
@@ -52,6 +52,7 @@ class Guest(asyncssh.SSHServer):
         self.sessions: set[Session] = set()
         self.last_heard = asyncio.get_running_loop().time()
         self._candidate: Login | None = None
+        self._by_key = False
         self._connection: Any = None
 
     # --- the life of the connection
@@ -99,6 +100,7 @@ class Guest(asyncssh.SSHServer):
         self._candidate = None
         if self._tries_are_over():
             return False
+        self._by_key = True
         line = key.export_public_key("openssh").decode("ascii", "replace")
         try:
             self._candidate = await self.company.logins.by_key(username, line)
@@ -112,6 +114,7 @@ class Guest(asyncssh.SSHServer):
         self._candidate = None
         if self._tries_are_over():
             return False
+        self._by_key = False
         try:
             self._candidate = await self.company.logins.by_password(username, password, self.address)
         except TemporaryError as error:
@@ -139,6 +142,8 @@ class Guest(asyncssh.SSHServer):
             self._connection.disconnect(DISC_TOO_MANY_CONNECTIONS, refusal)
             return
         log.info("login", peer=self.address, credential=self.login.credential, client=self.client_version)
+        if self._by_key:  # passwords were counted where they were looked at
+            metrics.logins.labels("key", "right").inc()
 
     @property
     def client_version(self) -> str:

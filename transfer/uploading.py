@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar
 
+from mailgate.observe import notes
 from matching.names import printable
 from matching.uploads import after_close, assign, marked_name, markers_of, refuse_name
 from models.codes import Code
@@ -23,7 +24,7 @@ from storage.ledger.folders import Place, Seen
 from transfer.live import Live
 from transfer.premises import Home, Premises, log
 from transfer.under_way import UnderWay
-from transfer.view import Begin, NameTaken, NoSuchName, NotAllowed, NotNow, Refused, Stored, Writer
+from transfer.view import Begin, NameTaken, NoRoom, NoSuchName, NotAllowed, NotNow, Refused, Stored, Writer
 from transfer.writing import MarkerWriter, UploadWriter, VersionWriter, stored
 
 T = TypeVar("T")
@@ -106,6 +107,9 @@ class Uploading:
             if (live := owner.live.void(seen.file_id, f"{printable(name)} was removed")) is not None:
                 await live.under_way.shut()
             await owner.forget(gone)
+            notes.upload_ended(
+                "upload withdrawn", trace_id=seen.trace_id, outcome="withdrawn", name=name, credential=self._credential
+            )
             return
         raise NotNow(f"{printable(name)} is being changed by another session: try again")
 
@@ -346,7 +350,7 @@ class Uploading:
         held = await owner.ledger.read(folders.bytes_held, credential_id)
         room = owner.settings.limits.upload_bytes_held - held - owner.live.size_of(credential_id)
         if room <= 0:
-            raise NotNow("the quota of bytes that wait in the folders of this login is full: try again later")
+            raise NoRoom("the quota of bytes that wait in the folders of this login is full: try again later")
         return room
 
     def _under_way(self, spool: str, size: int, room: int) -> UnderWay:
@@ -373,7 +377,7 @@ async def told(work: Awaitable[T]) -> T:
     except (Refused, NotNow):
         raise
     except QuotaReached as error:
-        raise NotNow(str(error)) from error
+        raise NoRoom(str(error)) from error
     except TemporaryError as error:
         raise NotNow(f"this is not possible now: {error}; try again later") from error
     except BlobsAway as error:

@@ -19,7 +19,7 @@ from transfer.premises import Home, Premises
 from transfer.reading import BytesReader, UnderWayReader, open_blob, open_file
 from transfer.tree import Purpose, Spot, clean, join, split
 from transfer.uploading import Uploading, held, told
-from transfer.view import Begin, Entry, Kind, NoSuchName, NotAllowed, NotNow, Reader, Stored, Writer
+from transfer.view import Begin, Entry, Kind, NoRoom, NoSuchName, NotAllowed, Reader, Stored, Writer
 from transfer.writing import unbroken
 
 log = get_logger("folder")
@@ -87,7 +87,7 @@ class LedgerVisit:
         try:
             self._owner.intake.check_space()
         except NoSpace as error:
-            raise NotNow(f"no space: {error}; try again later") from error
+            raise NoRoom(f"no space: {error}; try again later") from error
         return await unbroken(told(self._uploading.begin(home, place, name, begin)))
 
     async def rename(self, old: str, new: str, *, replace: bool) -> Stored | None:

@@ -10,15 +10,17 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mailgate.listening.header import BadHeader, parse_header, wanted
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 
 log = get_logger("listening")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Make = Callable[[str], asyncio.BaseProtocol | None]
 _BACKLOG = 512
 _WITHOUT_HEADER = 1000  # connections of proxies whose header has not come; a proxy sends it at once
+_AT_ONCE = 32  # clients accepted in one turn of the loop
 _BREATH = 0.1  # seconds to wait where no client can be accepted, such as without a free descriptor
 
 
@@ -68,65 +70,80 @@ class Listener:
         self._tls = tls
         self._gone = gone
         self._sockets: list[socket.socket] = []
-        self._accepting: list[asyncio.Task[None]] = []
-        self._arriving: set[asyncio.Task[None]] = set()
+        self._arriving: set[asyncio.Task[bool]] = set()
         self._without_header = 0
 
     async def open(self, host: str, port: int) -> int:
         """Begin to listen at every address of a host; gives the port. Port 0: any free one."""
         self._sockets = await _bind(host, port)
-        self._accepting = [asyncio.create_task(self._accept(one)) for one in self._sockets]
+        for listening in self._sockets:
+            self._listen(listening)
         return int(self._sockets[0].getsockname()[1])
 
     def close(self) -> None:
         """Take no new clients, and none of those whose connection has not begun."""
-        for task in (*self._accepting, *self._arriving):
-            task.cancel()
         for listening in self._sockets:
+            asyncio.get_running_loop().remove_reader(listening)
             listening.close()
+        for task in self._arriving:
+            task.cancel()
 
-    async def _accept(self, listening: socket.socket) -> None:
+    def _listen(self, listening: socket.socket) -> None:
+        if listening.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        """Accept some of those who knock; then those inside have their turn."""
         loop = asyncio.get_running_loop()
-        while True:
+        for _ in range(_AT_ONCE):
             try:
-                client, address = await loop.sock_accept(listening)
-            except OSError as error:  # too many open files, or a client gone at once
+                client, address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # most of all: no free descriptor
                 log.warning("a client was not accepted", door=self._door, reason=str(error))
-                await asyncio.sleep(_BREATH)
-                continue
-            task = asyncio.create_task(self._arrive(client, str(address[0])))
+                loop.remove_reader(listening)
+                loop.call_later(_BREATH, self._listen, listening)
+                return
+            client.setblocking(False)
+            task = loop.create_task(self._arrive(client, str(address[0])))
             self._arriving.add(task)
-            task.add_done_callback(self._arriving.discard)
-            await asyncio.sleep(0)  # however many knock, those inside have their turn
+            task.add_done_callback(partial(self._arrived, client))
 
-    async def _arrive(self, client: socket.socket, address: str) -> None:
-        try:
-            if within(address, self._proxies.networks):
-                address = await self._behind(client, address)
-            protocol = self._make(address) if address else None
-        except BaseException:
+    def _arrived(self, client: socket.socket, task: asyncio.Task[bool]) -> None:
+        """Close what was handed to nobody, whatever the reason."""
+        self._arriving.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("a client could not be served", door=self._door, exc_info=error)
+        if task.cancelled() or error is not None or not task.result():
             client.close()
-            raise
-        if protocol is None:
-            client.close()
-            return
-        await self._begin(client, protocol, address)
+
+    async def _arrive(self, client: socket.socket, address: str) -> bool:
+        """Bring a client to its protocol; tells whether it got there."""
+        if within(address, self._proxies.networks):
+            address = await self._behind(client, address)
+        protocol = self._make(address) if address else None
+        return protocol is not None and await self._begin(client, protocol, address)
 
     async def _behind(self, client: socket.socket, proxy: str) -> str:
         """Give the address of the client behind a proxy, its own where it speaks for itself; empty: drop it."""
         if self._without_header >= _WITHOUT_HEADER:
-            log.warning("too many connections without their PROXY header", door=self._door, proxy=proxy)
+            self._refuse(proxy, "too many connections without a header")
             return ""
         self._without_header += 1
         try:
             async with asyncio.timeout(self._proxies.seconds):
                 return await self._read_header(client) or proxy
         except (BadHeader, OSError) as error:  # TimeoutError is an OSError
-            reason = "it did not come in time" if isinstance(error, TimeoutError) else str(error)
-            log.warning("no PROXY header", door=self._door, proxy=proxy, reason=reason)
+            self._refuse(proxy, "it did not come in time" if isinstance(error, TimeoutError) else str(error))
             return ""
         finally:
             self._without_header -= 1
+
+    def _refuse(self, proxy: str, reason: str) -> None:
+        notes.refused(self._door, "no_proxy_header")
+        log.warning("no PROXY header", door=self._door, proxy=proxy, reason=reason)
 
     async def _read_header(self, client: socket.socket) -> str:
         loop = asyncio.get_running_loop()
@@ -138,7 +155,7 @@ class Listener:
             data += more
         return header.client
 
-    async def _begin(self, client: socket.socket, protocol: asyncio.BaseProtocol, address: str) -> None:
+    async def _begin(self, client: socket.socket, protocol: asyncio.BaseProtocol, address: str) -> bool:
         tls = self._tls
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -148,9 +165,11 @@ class Listener:
         except OSError as error:  # TimeoutError, ConnectionError and SSLError are among them
             log.info("a connection did not begin", door=self._door, peer=address, reason=str(error))
             self._gone(protocol)
+            return False
         except asyncio.CancelledError:
             self._gone(protocol)
             raise
+        return True
 
 
 async def _bind(host: str, port: int) -> list[socket.socket]:

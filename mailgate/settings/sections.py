@@ -3,11 +3,13 @@
 What lives here: names, defaults and what a value may be. The limits have a module of their own.
 """
 
+import re
 from datetime import timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from mailgate.settings.values import DnsServer, Duration, Networks, Port, Positive, Section
 
@@ -42,6 +44,55 @@ class Sftp(Section):
     port: Port = 2222  #: 0: any free port
     host_keys: tuple[Path, ...] = ()  #: private keys in OpenSSH's form; empty: those that ``init`` made
     proxy_protocol_from: Networks = ()  #: as ``smtp.proxy_protocol_from``
+
+
+class Metrics(Section):
+    """The page of metrics and health."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 9464  #: 0: any free port
+
+
+class Traces(Section):
+    """Where the traces of deliveries go."""
+
+    endpoint: str = ""  #: OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces; empty: no traces
+
+
+_is_ports = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?").fullmatch
+
+
+def _check_ports(text: str) -> str:
+    match = _is_ports(text)
+    low, high = (int(match[1]), int(match[2] or match[1])) if match is not None else (1, 0)
+    if not (1024 <= low <= high < 65536 or low == high == 0):
+        raise ValueError("a range of ports from 1024 to 65535, e.g. 50000-50099; or 0 for any free ones")
+    return text
+
+
+def _check_public(text: str) -> str:
+    if text:
+        IPv4Address(text)  # raises a ValueError that says so
+    return text
+
+
+class Ftp(Section):
+    """The FTP door."""
+
+    host: str = "127.0.0.1"
+    port: Port = 2121  #: 0: any free port
+    tls: Literal["required", "optional", "off"] = "required"  #: AUTH TLS before the login, and PROT P before a transfer
+    implicit_port: Port = 0  #: TLS from the first byte; 0: off
+    passive_ports: Annotated[str, AfterValidator(_check_ports)] = "50000-50099"
+    public_address: Annotated[str, AfterValidator(_check_public)] = ""  #: IPv4, told to clients behind whose NAT we are
+    active: bool = False  #: PORT and EPRT, to the client's own address alone
+
+    @property
+    def data_ports(self) -> range:
+        """Give the ports of passive data connections; 0 stands for any free one."""
+        low, _, high = self.passive_ports.partition("-")
+        return range(int(low), int(high or low) + 1)
 
 
 class Relay(Section):

@@ -13,7 +13,7 @@ from typing import Any
 from intake.accept import Intake
 from intake.logins import Logins
 from mailgate.listening import Listener, Proxies, Tls
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, metrics, notes
 from mailgate.settings import Settings
 from mailgate.smtp import replies
 from mailgate.smtp.hooks import Hooks
@@ -34,6 +34,7 @@ class _Visitor(SmtpSession):
         first = not self._over_tls and self._original_transport is None  # implicit TLS asked before its handshake
         if first and not self._shared.gate.enter(self, self._client):
             log.warning("too many connections", peer=self._client)
+            notes.refused("smtp", "too_many_connections")
             transport.write(replies.TOO_MANY_CONNECTIONS.encode() + b"\r\n")
             transport.close()
             self._turned_away = True
@@ -73,6 +74,7 @@ class SmtpDoor:
         """Begin to listen; gives name, host and port of each listener."""
         settings, shared = self._shared.settings, self._shared
         smtp, limits = settings.smtp, settings.limits
+        metrics.connections.labels("smtp").set_function(lambda: len(shared.gate) + len(self._for_lmtp.gate))
         proxies = Proxies(
             networks=smtp.proxy_protocol_from, seconds=limits.proxy_header_time.total_seconds(),
             most=limits.proxy_header_bytes,
@@ -99,6 +101,7 @@ class SmtpDoor:
             if self._shared.gate.enter(visitor, client):
                 return visitor
             log.warning("too many connections", peer=client)
+            notes.refused("smtp", "too_many_connections")
             return None
 
         return make

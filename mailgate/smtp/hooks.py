@@ -12,7 +12,7 @@ from aiosmtpd.smtp import Session as SessionState
 
 from intake.accept import NoSpace
 from intake.mail import Recipient
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from mailgate.smtp import replies
 from mailgate.smtp.shared import Shared
 from models.faults import TemporaryError
@@ -40,6 +40,7 @@ class Hooks:
         try:
             self._shared.intake.check_space()
         except NoSpace:
+            notes.refused("smtp", "no_space")
             return replies.NO_SPACE
         envelope.mail_from = address
         envelope.mail_options.extend(options)
@@ -52,12 +53,14 @@ class Hooks:
         """Take only addresses of connections; never relay."""
         local, _, domain = address.rpartition("@")
         if domain.lower() != self._shared.settings.domain.lower():
+            notes.refused("smtp", "no_relaying")
             return replies.NO_RELAYING
         if len(envelope.rcpt_tos) >= self._shared.settings.limits.smtp_recipients:
             return replies.TOO_MANY_RECIPIENTS
         name, _, tag = local.strip('"').partition("+")
         ref = await self._shared.intake.connection_for(name)
         if ref is None:
+            notes.refused("smtp", "no_such_address")
             return replies.NO_SUCH_ADDRESS
         envelope.rcpt_tos.append(address)
         envelope.recipients.append(Recipient(connection=ref, address=address, tag=tag.lower()))

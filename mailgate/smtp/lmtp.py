@@ -42,7 +42,9 @@ class LmtpSession(SmtpSession):
         """
         outcomes = await self._shared.intake.accept_each(mail)
         said = {
-            recipient.delivery: refusal(outcome) if isinstance(outcome, Exception) else replies.final_reply([outcome])
+            recipient.delivery: refusal(outcome, mail.peer)
+            if isinstance(outcome, Exception)
+            else replies.final_reply([outcome])
             for recipient, outcome in zip(mail.recipients, outcomes, strict=True)
         }
         return "\r\n".join(said[recipient.delivery] for recipient in self.envelope.recipients)

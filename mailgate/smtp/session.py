@@ -7,6 +7,7 @@ holds each.
 
 import asyncio
 import re
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -16,7 +17,7 @@ from intake.accept import NoSpace
 from intake.logins import Login
 from intake.mail import Mail, Recipient, SenderNotKnownNow
 from intake.spool import Spool
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from mailgate.smtp import replies
 from mailgate.smtp.hooks import Hooks
 from mailgate.smtp.shared import Shared, is_trusted
@@ -54,6 +55,7 @@ class SmtpSession(SMTP):
         self._stream: DataStream | None = None
         self._completing: asyncio.Task[str] | None = None
         self._commands = 0
+        self._data_begun = 0.0  # by the monotonic clock
         # The library shares one table among all sessions, which each of them clears and widens.
         self.command_size_limits = defaultdict(lambda: SMTP.command_size_limit)
         super().__init__(
@@ -102,6 +104,7 @@ class SmtpSession(SMTP):
             self.transport.close()
 
     def _timeout_cb(self) -> None:
+        notes.refused("smtp", "too_slow")
         self.say_and_close(replies.TOO_SLOW)
 
     async def push(self, status: Any) -> None:
@@ -155,6 +158,7 @@ class SmtpSession(SMTP):
         if arg is not None:
             size = _SIZE.search(arg)
             if size is not None and int(size[1]) > self._shared.settings.smtp.max_message_bytes:
+                notes.refused("smtp", "too_large")
                 await self.push(replies.TOO_LARGE)
                 return
             arg = _AUTH_PARAMETER.sub("", arg)  # RFC 4954 section 5 wants it taken; it tells us nothing
@@ -196,6 +200,7 @@ class SmtpSession(SMTP):
             ending = await stream.ended if stream is not None else Ending.DOT
             if ending is not Ending.DOT:
                 endless = ending is Ending.ENDLESS
+                notes.refused("smtp", "too_large" if endless else "too_slow")
                 self.say_and_close(self._to_each(replies.TOO_LARGE) if endless else replies.TOO_SLOW)
                 return
             self._reset_timeout()
@@ -216,6 +221,7 @@ class SmtpSession(SMTP):
         limits = self._shared.settings.limits
         transport = self.transport
         self._completing = None
+        self._data_begun = time.monotonic()
         self._stream = DataStream(
             Spool(self._shared.settings.spool_dir),
             most=self._shared.settings.smtp.max_message_bytes, minimum_rate=limits.smtp_minimum_rate,
@@ -255,7 +261,7 @@ class SmtpSession(SMTP):
             await stream.finish()
             return await self._take_in(self._mail(stream, await self._proved()))
         except Exception as error:  # noqa: BLE001 - a door says "not now" whatever went wrong here
-            return self._to_each(refusal(error))
+            return self._to_each(refusal(error, self._client))
         finally:
             stream.spool.close()
 
@@ -268,7 +274,7 @@ class SmtpSession(SMTP):
             trusted=self._shared.settings.smtp.trusted_authserv if ours else (),
             sender=_reverse_path(self.envelope.mail_from),
             recipients=_one_each(self.envelope.recipients), spool=stream.spool,
-            authenticated_as=authenticated_as, fault=stream.fault,
+            authenticated_as=authenticated_as, fault=stream.fault, begun=self._data_begun,
         )  # fmt: skip
 
     async def _take_in(self, mail: Mail) -> str:
@@ -280,20 +286,23 @@ class SmtpSession(SMTP):
         return reply
 
 
-def refusal(error: Exception) -> str:
-    """Say why a mail is not taken now, and log it."""
-    for kind, reply in _REFUSALS.items():
+def refusal(error: Exception, peer: str) -> str:
+    """Say why a mail is not taken now, and note it."""
+    for kind, (reason, reply) in _REFUSALS.items():
         if isinstance(error, kind):
-            log.warning("refused for now", reason=str(error))
+            notes.refused("smtp", reason, peer=peer, error=str(error))
             return reply
     log.error("a mail could not be taken", exc_info=error)
+    notes.refused("smtp", "fault", peer=peer, error=str(error))
     return replies.NOT_NOW
 
 
-_REFUSALS: dict[type[Exception], str] = {
-    NoSpace: replies.NO_SPACE, OSError: replies.NO_SPACE, SenderNotKnownNow: replies.SENDER_NOT_KNOWN_NOW,
-    TemporaryError: replies.NOT_NOW,
-}  # fmt: skip
+_REFUSALS: dict[type[Exception], tuple[str, str]] = {
+    NoSpace: ("no_space", replies.NO_SPACE),
+    OSError: ("no_space", replies.NO_SPACE),
+    SenderNotKnownNow: ("sender_not_known", replies.SENDER_NOT_KNOWN_NOW),
+    TemporaryError: ("not_now", replies.NOT_NOW),
+}
 
 
 def _reverse_path(address: str | None) -> str:

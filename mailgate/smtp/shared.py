@@ -29,6 +29,9 @@ class Gate:
         self._by_address: Counter[str] = Counter()
         self._inside: dict[int, str] = {}
 
+    def __len__(self) -> int:
+        return len(self._inside)
+
     def enter(self, visitor: object, address: str) -> bool:
         """Let a visitor in, or say that there are too many."""
         if len(self._inside) >= self._limits.smtp_connections:

@@ -17,12 +17,10 @@ from tests.house import (
     DOMAIN,
     SENDER,
     Inside,
-    RunningService,
     conversions,
     digest,
     inside,
     mail,
-    running_service,
     unique,
     wait_until,
 )
@@ -330,18 +328,3 @@ def test_require_tls_holds_here_too(tmp_path: Path) -> None:
 def test_port_25_is_not_for_lmtp() -> None:
     with pytest.raises(ValueError, match="RFC 2033"):
         Settings.model_validate({"smtp": {"lmtp_port": 25}})
-
-
-def test_the_service_opens_the_door(tmp_path: Path) -> None:
-    with running_service(tmp_path, CONNECTIONS, SMTP__LMTP_PORT=str(free_port())) as service:
-        _check_door(service)
-
-
-def _check_door(service: RunningService) -> None:
-    content = conversions()
-    with wire(service.ports["lmtp"], hello="LHLO") as client:
-        answers = client.deliver_each(mail([(NAME, content)]), [ADDRESS, EMAILS])
-    assert words_of(answers) == ["250 2.0.0 accepted", "250 2.0.0 ignored NAME_NOT_MATCHED"]
-    first, second = ids_of(answers)
-    wait_until(lambda: len(service.outbox(first)) == 2 and len(service.outbox(second)) == 1, 30)
-    assert [line for line in service.log() if line["level"] in ("error", "critical")] == []

@@ -43,8 +43,9 @@ def free_port() -> int:
 class Wire:
     """One connection. A reply is its lines joined by newlines; it is empty when the server has closed."""
 
-    def __init__(self, port: int, *, tls: bool = False, source: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, *, tls: bool = False, source: str = "127.0.0.1", before: bytes = b"") -> None:
         self._raw = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=(source, 0))
+        self._raw.sendall(before)
         self._socket: socket.socket = anyone().wrap_socket(self._raw) if tls else self._raw
         self._buffer = b""
 
@@ -139,10 +140,11 @@ class Wire:
 
 @contextlib.contextmanager
 def wire(
-    port: int, *, tls: bool = False, greet: bool = True, source: str = "127.0.0.1", hello: str = "EHLO"
-) -> Iterator[Wire]:
-    """Connect, and say EHLO unless told not to."""
-    client = Wire(port, tls=tls, source=source)
+    port: int, *, tls: bool = False, greet: bool = True, source: str = "127.0.0.1", hello: str = "EHLO",
+    before: bytes = b"",
+) -> Iterator[Wire]:  # fmt: skip
+    """Connect, and say EHLO unless told not to; ``before`` is sent in the clear before anything else."""
+    client = Wire(port, tls=tls, source=source, before=before)
     try:
         if greet:
             client.greet(f"{hello} client.acme.example")

@@ -23,6 +23,8 @@ from tests.storage.support import Store, open_store
 from tests.transfer.support import UP, LedgerBoth, MemoryBoth
 from transfer.view import Begin, Refused, Stored, Writer
 
+DATABASES = ["sqlite"]  # hundreds of sessions; test_contract runs the same paths on both
+
 _S = UploadStatus
 NAMES = (
     f"{UP}/Conversions_a.csv",

@@ -8,6 +8,7 @@ import contextlib
 import signal
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ from mailgate.watch import Pulse, WatchDoor
 from mailgate.watch.pulse import Stage
 from models.faults import TemporaryError
 from storage.descriptors import load_data_types
-from storage.engine import database_url
+from storage.duty import Alone, Duty, Leased
+from storage.heartbeat import Heartbeat, Self, new_node_id
 from transfer.folder import LedgerFolders
 from transfer.settler import Settler
 
@@ -91,10 +93,32 @@ def mailbox_door(house: House) -> "MailboxDoor":
     return ImapDoor(house.settings, house.ledger, intake)
 
 
-def _make_post(house: House) -> "Post":
-    from imports.post import Post
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """This process among the others of its database: its name, and the duties that one has at a time."""
 
-    return Post(house.ledger, house.blobs, make_courier(house.settings), house.settings)
+    house: House
+    node: Self
+
+    def duty(self, name: str) -> Duty:
+        """Give a duty; where no other process can be, it is ours."""
+        return Alone() if self.node.alone else Leased(self.house.ledger, name, self.node.id)
+
+    def make_post(self) -> "Post":
+        """Make the post; where others owe answers too, it looks more often."""
+        from imports.post import Post
+
+        house = self.house
+        return Post(
+            house.ledger, house.blobs, make_courier(house.settings), house.settings, duty=self.duty("post"),
+            look=1.0 if self.node.alone else 0.25,
+        )  # fmt: skip
+
+
+def join(house: House, roles: tuple[str, ...]) -> Cluster:
+    """Name this process."""
+    alone = house.engine.dialect.name == "sqlite"
+    return Cluster(house, Self(id=new_node_id(), roles=roles, version=version("mailgate"), alone=alone))
 
 
 class Service:
@@ -103,9 +127,11 @@ class Service:
     def __init__(self, house: House, roles: tuple[str, ...]) -> None:
         self._house = house
         self._roles = roles
+        self._cluster = join(house, roles)
+        self._heartbeat = Heartbeat(house.engine, self._cluster.node)
         settings = house.settings
         self._tasks: list[asyncio.Task[None]] = []
-        self._post = _make_post(house) if "worker" in roles else None
+        self._post = self._cluster.make_post() if "worker" in roles else None
         ring = self._post.ring if self._post is not None else lambda: None
         senders = make_checker(settings) if MAIL_ROLES & set(roles) else None
         self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring, senders=senders)
@@ -137,6 +163,7 @@ class Service:
         """Start every role; gives the open doors, which take mails and files from now on."""
         watched = await self._watch_door.open() if self._watch_door is not None else []
         self._watch(self._pulse.beat())
+        await asyncio.to_thread(self._heartbeat.start)  # before any work is done in this node's name
         if "worker" in self._roles:
             await self._start_worker()
         await self._defender.load()
@@ -168,6 +195,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(TemporaryError):
             await self._defender.keep()
+        await asyncio.to_thread(self._heartbeat.stop)
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
         if self._watch_door is not None:
@@ -205,12 +233,15 @@ class Service:
             )
         )
         self._importer = Importer(house.ledger, house.blobs, self._pool, house.settings, on_finished=self._post.ring)
-        url = database_url(house.settings.database_path)
-        self._jobs = JobEngine(house.job_engine, url, self._importer, at_once=limits.parse_workers * 2)
+        self._jobs = JobEngine(
+            house.job_engine, house.settings.ledger_url, self._importer, node_id=self._cluster.node.id,
+            at_once=limits.parse_workers * 2,
+        )  # fmt: skip
         await self._jobs.launch()
         housekeeper = Housekeeper(
-            house.ledger, house.blobs, self._jobs, house.jobs, house.settings, on_owed=self._post.ring
-        )
+            house.ledger, house.blobs, self._jobs, house.jobs, house.settings, on_owed=self._post.ring,
+            duty=self._cluster.duty("housekeeping"),
+        )  # fmt: skip
         self._watch(self._post.run())
         self._watch(housekeeper.run())
 

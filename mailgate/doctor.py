@@ -20,6 +20,7 @@ from mailgate.app import make_signer
 from mailgate.authenticity import is_installed
 from mailgate.house import NotReady, open_blobs, open_house
 from mailgate.settings import Settings, SettingsError
+from mailgate.settings.values import Networks
 from mailgate.tls import certificate_ends
 from models.connection import Rule
 from storage.blobs import DiskBlobs
@@ -31,6 +32,7 @@ from storage.ledger.defence import list_bans
 from storage.ledger.history import open_alarms
 from transfer.sftp_keys import HostKeyFault, host_key_fingerprints
 
+_WIDE = {4: 16, 6: 48}  #: a network with a shorter prefix is no handful of balancers
 _SOON = timedelta(days=21)
 _SKEW = 60.0  # seconds
 
@@ -56,6 +58,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     wanted = [
         ("smtp.port", settings.smtp.host, settings.smtp.port),
         ("smtp.tls_port", settings.smtp.host, settings.smtp.tls_port),
+        ("smtp.lmtp_port", settings.smtp.host, settings.smtp.lmtp_port),
         ("sftp.port", settings.sftp.host, settings.sftp.port),
         ("metrics.port", settings.metrics.host, settings.metrics.port if settings.metrics.enabled else 0),
     ]
@@ -316,6 +319,27 @@ def _trust(settings: Settings) -> Iterator[Finding]:
             subject="settings", finding="smtp.trusted_proxies trusts every address there is",
             fix="name the addresses of your own mail servers",
         )  # fmt: skip
+    if smtp.lmtp_port and not _is_here(smtp.host) and not smtp.trusted_proxies:
+        yield Finding(
+            subject="settings", finding="LMTP is open to others, and smtp.trusted_proxies names no server of yours",
+            fix="name it there and let a firewall keep all others out, or listen on loopback",
+        )  # fmt: skip
+    for key, networks in _balancers(settings).items():
+        for network in networks:
+            if network.prefixlen < _WIDE[network.version]:
+                yield Finding(
+                    subject="settings", finding=f"{key} has {network}: whoever is in it says who he is, and must",
+                    fix="name the addresses of your balancers alone",
+                )  # fmt: skip
+
+
+def _balancers(settings: Settings) -> dict[str, Networks]:
+    """Give every setting that names balancers, by its key."""
+    return {
+        f"{name}.proxy_protocol_from": section.proxy_protocol_from
+        for name, section in settings
+        if hasattr(section, "proxy_protocol_from")
+    }
 
 
 def _watching(settings: Settings) -> Iterator[Finding]:

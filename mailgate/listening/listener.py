@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mailgate.listening.header import BadHeader, parse_header, wanted
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 
 log = get_logger("listening")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -129,18 +129,21 @@ class Listener:
     async def _behind(self, client: socket.socket, proxy: str) -> str:
         """Give the address of the client behind a proxy, its own where it speaks for itself; empty: drop it."""
         if self._without_header >= _WITHOUT_HEADER:
-            log.warning("too many connections without their PROXY header", door=self._door, proxy=proxy)
+            self._refuse(proxy, "too many connections without a header")
             return ""
         self._without_header += 1
         try:
             async with asyncio.timeout(self._proxies.seconds):
                 return await self._read_header(client) or proxy
         except (BadHeader, OSError) as error:  # TimeoutError is an OSError
-            reason = "it did not come in time" if isinstance(error, TimeoutError) else str(error)
-            log.warning("no PROXY header", door=self._door, proxy=proxy, reason=reason)
+            self._refuse(proxy, "it did not come in time" if isinstance(error, TimeoutError) else str(error))
             return ""
         finally:
             self._without_header -= 1
+
+    def _refuse(self, proxy: str, reason: str) -> None:
+        notes.refused(self._door, "no_proxy_header")
+        log.warning("no PROXY header", door=self._door, proxy=proxy, reason=reason)
 
     async def _read_header(self, client: socket.socket) -> str:
         loop = asyncio.get_running_loop()

@@ -74,7 +74,7 @@ class SmtpDoor:
         """Begin to listen; gives name, host and port of each listener."""
         settings, shared = self._shared.settings, self._shared
         smtp, limits = settings.smtp, settings.limits
-        metrics.connections.labels("smtp").set_function(lambda: len(shared.gate))
+        metrics.connections.labels("smtp").set_function(lambda: len(shared.gate) + len(self._for_lmtp.gate))
         proxies = Proxies(
             networks=smtp.proxy_protocol_from, seconds=limits.proxy_header_time.total_seconds(),
             most=limits.proxy_header_bytes,

@@ -220,6 +220,17 @@ FOUND: dict[str, tuple[Callable[[Cli], object], str, str]] = {
         environment("SMTP__TRUSTED_AUTHSERV", '["mx.example"]'), "settings", "only for mail from smtp.trusted_proxies",
     ),
     "trust in everybody": (environment("SMTP__TRUSTED_PROXIES", '["0.0.0.0/0"]'), "settings", "every address there is"),
+    "LMTP for everybody": (
+        lambda cli: (_open_to_all(cli), environment("SMTP__LMTP_PORT", "2424")(cli)),
+        "settings", "LMTP is open to others",
+    ),
+    "balancers everywhere": (
+        environment("SMTP__PROXY_PROTOCOL_FROM", '["192.0.2.80", "0.0.0.0/0"]'), "settings",
+        "smtp.proxy_protocol_from has 0.0.0.0/0",
+    ),
+    "balancers in a wide network": (
+        environment("SFTP__PROXY_PROTOCOL_FROM", '["fd00::/8"]'), "settings", "sftp.proxy_protocol_from has fd00::/8",
+    ),
     "a key that is not there": (lambda cli: _sign(cli, "none.pem"), "settings", "dkim_key: "),
     "a key that everybody can read": (lambda cli: _sign(cli, mode=0o644), "settings", "can be read by everybody"),
     "a short key": (lambda cli: _sign(cli, bits=1024), "settings", "fewer than 2048 bits"),

@@ -65,7 +65,7 @@ def test_a_ban_and_a_limit_are_the_clients(door: Door) -> None:
     inside = [connect(door, v1("192.0.2.68")) for _ in range(2)]
     for one in inside:
         one.connect(username=USER, password=PASSWORD)
-    with pytest.raises(paramiko.SSHException):
+    with pytest.raises((paramiko.SSHException, EOFError, ConnectionError)):
         logs_in(door, v1("192.0.2.68"))
     assert logs_in(door, v1("192.0.2.69"))
     for one in inside:

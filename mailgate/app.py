@@ -24,6 +24,7 @@ from models.faults import TemporaryError
 from storage.descriptors import load_data_types
 from storage.duty import Alone, Duty, Leased
 from storage.heartbeat import Heartbeat, Self, new_node_id
+from storage.ledger import nodes
 from transfer.folder import LedgerFolders
 from transfer.settler import Settler
 
@@ -138,7 +139,11 @@ class Service:
         self._settler: Settler | None = None
         self.folders: LedgerFolders | None = None  #: for the file doors
         if FOLDER_ROLES & set(roles):
-            folders = LedgerFolders(house.ledger, house.blobs, self._intake, settings, on_settling=self._ring_settler)
+            node = self._cluster.node
+            folders = LedgerFolders(
+                house.ledger, house.blobs, self._intake, settings, on_settling=self._ring_settler, node=node.id,
+                alive=None if node.alone else nodes.alive,
+            )  # fmt: skip
             self._settler = Settler(house.ledger, self._intake, folders, settings, on_owed=ring)
             self.folders = folders
         self._defender = Defender(house.ledger, settings.limits)

@@ -6,7 +6,6 @@ The engine keeps to its own threads and its own loop: launched on ours it would 
 """
 
 import asyncio
-import logging
 from collections.abc import Collection
 from datetime import datetime
 
@@ -91,9 +90,6 @@ class JobEngine:
             "use_listen_notify": False,  # a pooler that pools by transaction knows no LISTEN
         }
         DBOS(config=config)
-        library = logging.getLogger("dbos")  # its lines go the way of all others, not one of their own
-        library.handlers.clear()
-        library.propagate = True
         DBOS.launch()
         DBOS.register_queue(
             IMPORT_QUEUE, partition_concurrency=1, worker_concurrency=self._at_once, polling_interval_sec=_POLL

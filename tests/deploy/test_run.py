@@ -94,7 +94,11 @@ class Site:
         found |= {"MAILGATE_RELAY__HOST": "127.0.0.1", "MAILGATE_RELAY__PORT": str(self._relay)}
         for door in ("SMTP", "SFTP", "METRICS"):
             found |= {f"MAILGATE_{door}__HOST": "127.0.0.1", f"MAILGATE_{door}__PORT": "0"}
-        return found | {"MAILGATE_CONFIG": str(self.config(name)), "MAILGATE_DNS__LOOKUPS": "false"}
+        return found | {
+            "MAILGATE_CONFIG": str(self.config(name)),
+            "MAILGATE_DNS__LOOKUPS": "false",
+            "MAILGATE_SETTLE_SECONDS": "0",
+        }
 
     def config(self, name: str) -> Path:
         """Give the image's configuration with the volume in its place."""

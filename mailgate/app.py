@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from intake.accept import Intake
 from intake.defender import Defender
 from intake.logins import Logins
-from mailgate.house import House, only_service, open_house
+from mailgate.house import House, create_folders, only_service, open_house
 from mailgate.observe import get_logger, metrics, traces
 from mailgate.settings import Settings, SettingsError
 from mailgate.watch import Pulse, WatchDoor
@@ -271,6 +271,8 @@ async def serve(settings: Settings, roles: tuple[str, ...]) -> None:
     _name_process(settings, roles)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
+    if settings.database_url:  # a new node has nothing yet; what SQLite's one service lacks was never set up
+        create_folders(settings)
     with only_service(settings), open_house(settings) as house:
         service = Service(house, roles)
         stopping = asyncio.Event()

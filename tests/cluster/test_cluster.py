@@ -175,31 +175,6 @@ def test_a_rolling_change_loses_no_mail(cluster: Cluster) -> None:
     cluster.check(told + cluster.send(new_door, 4))
 
 
-def test_bans_hold_at_every_node(cluster: Cluster) -> None:
-    limits = {"LIMITS__LOGIN_DELAY": "0s"}
-    one, other = cluster.start("smtp", **limits), cluster.start("smtp", **limits)
-    for _ in range(7):
-        assert _login(one) == 535
-    wait_until(lambda: cluster.rows("SELECT 1 FROM defence WHERE banned_until IS NOT NULL"))
-    wait_until(lambda: _is_banned(other))
-    (ban,) = cluster.first.mailgate("ban", "list")
-    cluster.first.mailgate("ban", "lift", ban["address"])
-    wait_until(lambda: not _is_banned(one) and not _is_banned(other))
-
-
-def _login(node: RunningService) -> int:
-    with smtplib.SMTP("127.0.0.1", node.port, timeout=20) as client:
-        try:
-            client.login("acme", unique())
-        except smtplib.SMTPResponseException as error:
-            return error.smtp_code
-        return 235
-
-
-def _is_banned(node: RunningService) -> bool:
-    return any("banned" in str(line) for line in node.log())
-
-
 def test_threads_of_mail_at_two_doors_are_one_sequence(cluster: Cluster) -> None:
     doors = [cluster.start("smtp"), cluster.start("smtp")]
     cluster.start("worker")

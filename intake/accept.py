@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from intake.durable import DurableBlobs
@@ -30,6 +31,7 @@ from storage.jobs import Enqueue
 from storage.ledger import Ledger
 from storage.ledger.arriving import Held
 from storage.ledger.connections import ConnectionRef, by_address, former_connection
+from storage.ledger.holding import is_held
 from storage.ledger.recording import Arrival, Means, Recorded, RuleChanged, record
 from storage.ledger.settling import Candidate, Settled, Unsettled, candidate, note_bytes_lost, record_settled
 
@@ -139,7 +141,7 @@ class Intake:
             if isinstance(error, RuleChanged):
                 raise
             return None
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+        await self._let_go(path)
         self._on_recorded()
         facts = {"code": str(outcome.code)} if outcome.code else {}
         log.info(
@@ -147,6 +149,12 @@ class Intake:
             verdict=str(outcome.verdict), bytes=one.size, files=1, **facts,
         )  # fmt: skip
         return outcome
+
+    async def _let_go(self, path: Path) -> None:
+        """Delete a spool file that no row names any more; where that cannot be now, the sweep does."""
+        with contextlib.suppress(TemporaryError):
+            if not await self._ledger.read(is_held):
+                await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _lost(self, one: Candidate, now: datetime) -> Recorded | None:
         """Say that the bytes of a settled file are gone; nobody is left waiting."""

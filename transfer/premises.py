@@ -22,6 +22,7 @@ from storage.blobs import Blobs
 from storage.descriptors import DataTypePrefixes
 from storage.ledger import Ledger, folders
 from storage.ledger.connections import ConnectionRef
+from storage.ledger.holding import is_held
 from transfer.live import LiveUploads
 from transfer.tree import Tree, make_tree
 from transfer.view import NotAllowed, NotNow
@@ -135,7 +136,12 @@ class Premises:
         self._on_settling()
 
     async def forget(self, spools: Sequence[str]) -> None:
-        """Delete spool files; one that cannot be deleted now is left to the sweep."""
+        """Delete spool files; one that cannot be deleted now, or that a backup holds, is left to the sweep."""
+        try:
+            if not spools or await self.ledger.read(is_held):
+                return
+        except TemporaryError:
+            return
         for spool in spools:
             try:
                 await asyncio.to_thread(self.path(spool).unlink, missing_ok=True)

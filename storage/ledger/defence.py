@@ -105,9 +105,10 @@ def _merged(ours: Remembered, theirs: Remembered) -> Remembered:
     bans = [one for one in (ours, theirs) if one.banned_until is not None]
     longest = max(bans, key=lambda one: one.banned_until or datetime.min, default=ours)
     return Remembered(
-        failures=[list(one) for one in sorted(failures.elements())[-_MOST_FAILURES:]], banned_until=longest.banned_until,
+        failures=[list(one) for one in sorted(failures.elements())[-_MOST_FAILURES:]],
+        banned_until=longest.banned_until,
         bans=max(ours.bans, theirs.bans),
-    )  # fmt: skip
+    )
 
 
 def lifted(session: Session, banned: Iterable[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """``make bench``: every benchmark, one after the other; ``python -m benchmarks.NAME`` runs one."""
 
-from benchmarks import imap, latency, parsing, senders, sftp, smtp, splitting
+from benchmarks import ftp, imap, latency, parsing, senders, sftp, smtp, splitting
 
 if __name__ == "__main__":
     smtp.main()
@@ -16,3 +16,5 @@ if __name__ == "__main__":
     parsing.main()
     print()
     sftp.main()
+    print()
+    ftp.main()

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from benchmarks.peers import free_port
 
@@ -41,7 +42,7 @@ credential = "bench"
 folder = "/upload"
 """
 _SETTINGS = {
-    "MAILGATE_SETTLE_SECONDS": "3600", "MAILGATE_LIMITS__MAX_FILE_BYTES": "2000000000",
+    "MAILGATE_SETTLE_SECONDS": "3600", "MAILGATE_METRICS__PORT": "0", "MAILGATE_LIMITS__MAX_FILE_BYTES": "2000000000",
     "MAILGATE_LIMITS__UPLOAD_BYTES_HELD": "100000000000", "MAILGATE_LIMITS__UPLOADS_AT_ONCE": "10000",
 }  # fmt: skip
 
@@ -135,7 +136,21 @@ def openssh(folder: Path, key: Path) -> Iterator[Server]:
         process.wait(10)
 
 
-def _measure(server: Server, work: Callable[[Server], None]) -> tuple[float, float]:
+class Measured(Protocol):
+    """A server whose processor time can be read."""
+
+    @property
+    def name(self) -> str:
+        """Give the name to print."""
+
+    def cpu_seconds(self) -> float:
+        """Give the processor time used so far."""
+
+
+S = TypeVar("S", bound=Measured)
+
+
+def _measure(server: S, work: Callable[[S], None]) -> tuple[float, float]:
     cpu, began = server.cpu_seconds(), time.perf_counter()
     work(server)
     wall = time.perf_counter() - began
@@ -143,7 +158,7 @@ def _measure(server: Server, work: Callable[[Server], None]) -> tuple[float, flo
     return wall, server.cpu_seconds() - cpu
 
 
-def compare(name: str, work: Callable[[Server], None], servers: list[Server], aim: float, rounds: int) -> None:
+def compare(name: str, work: Callable[[S], None], servers: list[S], aim: float, rounds: int) -> None:
     """Measure in turn and print medians and the median of the pairs' ratios."""
     found: dict[str, list[tuple[float, float]]] = {server.name: [] for server in servers}
     for number in range(rounds + 1):

@@ -6,6 +6,7 @@ What lives here: the loop over the ledger's answers. It is woken when one is owe
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,12 +26,12 @@ from imports.letters import (
     receipt_letter,
     result_letter,
 )  # fmt: skip
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from mailgate.settings import Settings
 from models.answers import answer_names, errors_name, result_name
 from models.faults import PermanentError, TemporaryError
 from models.tables import Attempt, Upload
-from storage.blobs import Blobs
+from storage.blobs import Blobs, BlobsAway
 from storage.duty import Alone, Duty
 from storage.ledger import Ledger, answers
 from storage.ledger.answers import Due
@@ -160,23 +161,24 @@ class Post:
 
     async def _hand_over(self, one: Due) -> None:
         facts = await self._ledger.read(answer_facts, one.answers)
-        trace_id = facts[0].answer.trace_id
+        trace_id, began = facts[0].answer.trace_id, time.monotonic()
         try:
             reply, digest, count = await asyncio.to_thread(self._reply, facts, digest=one.digest)
-            one = replace(one, answers=one.answers[:count])
+            one, facts = replace(one, answers=one.answers[:count]), facts[:count]
             if not self._duty.still():  # it was paused, or waited for the disk: another hands it over
                 return
             await self._courier.deliver(reply)
         except PermanentError as error:
             await self._ledger.write(answers.mark_undeliverable, one.answers, self._clock(), error.fault.message)
-            log.warning("answer undeliverable", trace_id=trace_id, reason=error.fault.message)
-        except TemporaryError as error:
-            await self._postpone(one, facts, str(error))
+            self._note(facts, "undeliverable", began, error.fault.message)
+        except (TemporaryError, BlobsAway) as error:
+            await self._postpone(one, facts, str(error), began)
         except Exception as error:
             log.exception("an answer could not be handed over", trace_id=trace_id)
-            await self._postpone(one, facts, repr(error))
+            await self._postpone(one, facts, repr(error), began)
         else:
             await self._surely(answers.mark_sent, one.answers, self._clock(), digest=digest)
+            self._note(facts, "sent", began, digest=one.digest)
 
     async def _surely(
         self, function: Callable[Concatenate[Session, P], None], *args: P.args, **kwargs: P.kwargs
@@ -189,15 +191,28 @@ class Post:
                 log.warning("the post cannot note what it has handed over", reason=str(error))
                 await asyncio.sleep(1.0)
 
-    async def _postpone(self, one: Due, facts: list[AnswerFacts], error: str) -> None:
+    def _note(
+        self, facts: list[AnswerFacts], outcome: str, began: float, reason: str = "", *, digest: bool = False
+    ) -> None:
+        """Say of each delivery what became of its answer: a digest carries those of many."""
+        now, seconds = self._clock(), time.monotonic() - began
+        for fact in facts:
+            notes.answer(
+                trace_id=fact.answer.trace_id, kind=fact.answer.kind, outcome=outcome, tries=fact.answer.tries + 1,
+                owed_for=(now - fact.answer.created_at).total_seconds(), seconds=seconds, reason=reason, digest=digest,
+            )  # fmt: skip
+
+    async def _postpone(self, one: Due, facts: list[AnswerFacts], error: str, began: float) -> None:
         now = self._clock()
         oldest = min(fact.answer.created_at for fact in facts)
         tries = max(fact.answer.tries for fact in facts)
         if now - oldest > _GIVE_UP and tries >= _TRIES_OF_A_DAY:  # a service that was down has not tried for a day
-            await self._ledger.write(answers.mark_undeliverable, one.answers, now, f"given up after a day: {error}")
+            why = f"given up after a day: {error}"
+            await self._ledger.write(answers.mark_undeliverable, one.answers, now, why)
+            self._note(facts, "undeliverable", began, why)
             return
         await self._ledger.write(answers.postpone, one.answers, now + retry_delay(tries), error)
-        log.warning("answer postponed", trace_id=facts[0].answer.trace_id, tries=tries + 1, reason=error[:300])
+        self._note(facts, "postponed", began, error)
 
     def _reply(self, facts: list[AnswerFacts], *, digest: bool) -> tuple[Reply, str | None, int]:
         """Compose one mail; gives the digest's Message-ID where it is one, and how many answers it holds."""

@@ -14,6 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from intake.bans import Ruling
 from intake.defender import Defender
+from mailgate.observe import metrics
 from mailgate.settings import Limits
 from storage.ledger import Ledger
 from storage.ledger.credentials import Secrets, secrets_by_name, secrets_of
@@ -29,6 +30,7 @@ class Login:
 
     credential: str  #: its name
     proof: str  #: the stored hash of the password, or the line of the public key
+    lenient: bool = False  #: its clients end TLS without close_notify, and are believed all the same
 
 
 def hash_password(password: str) -> str:
@@ -52,7 +54,7 @@ async def check_login(ledger: Ledger, username: str, password: str, now: datetim
         if stored is None or not await asyncio.to_thread(password_matches, password, stored):
             continue
         if found is not None and stored is not _NOBODY:
-            return Login(credential=found.credential, proof=stored)
+            return Login(credential=found.credential, proof=stored, lenient=found.lenient)
     return None
 
 
@@ -90,6 +92,8 @@ class Logins:
                 async with self._hashing:
                     login = await check_login(self._ledger, username, password, self._clock())
                 asked.right = login is not None
+        outcome = "right" if login else "wrong" if asked.ruling is Ruling.LOOK else asked.ruling.value
+        metrics.logins.labels("password", outcome).inc()
         if login is None:
             await asyncio.sleep(answer_at - loop.time())
         return login

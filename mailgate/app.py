@@ -16,8 +16,10 @@ from intake.accept import Intake
 from intake.defender import Defender
 from intake.logins import Logins
 from mailgate.house import House, only_service, open_house
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, metrics, traces
 from mailgate.settings import Settings, SettingsError
+from mailgate.watch import Pulse, WatchDoor
+from mailgate.watch.pulse import Stage
 from models.faults import TemporaryError
 from storage.descriptors import load_data_types
 from storage.duty import Alone, Duty, Leased
@@ -35,10 +37,11 @@ if TYPE_CHECKING:  # a process loads only the rooms of its roles: a door alone s
     from mailgate.authenticity import Checker, Signer
     from mailgate.imap import ImapDoor
     from mailgate.smtp import SmtpDoor
+    from transfer.ftp import FtpDoor
     from transfer.sftp import SftpDoor
 
 log = get_logger("app")
-ROLES = ("smtp", "sftp", "poller", "worker")
+ROLES = ("smtp", "sftp", "ftp", "poller", "worker")
 MAIL_ROLES = frozenset({"smtp", "poller"})  #: they find out who sent a mail
 FOLDER_ROLES = frozenset({"sftp", "ftp", "worker"})  #: one of them settles what stands in clients' folders
 _THREADS = 32
@@ -141,6 +144,10 @@ class Service:
         self._defender = Defender(house.ledger, settings.limits)
         logins = Logins(house.ledger, self._defender, settings.limits)
         self._doors = list(self._make_doors(logins))
+        self._pulse = Pulse()
+        self._watch_door: WatchDoor | None = None
+        if settings.metrics.enabled:
+            self._watch_door = WatchDoor(settings, self._pulse, house.ledger, house.engine, house.blobs)
         self._mailboxes = self._make_mailboxes() if "poller" in roles else None
         self._pool: ParsePool | None = None
         self._importer: Importer | None = None
@@ -155,6 +162,8 @@ class Service:
 
     async def start(self) -> list[tuple[str, str, int]]:
         """Start every role; gives the open doors, which take mails and files from now on."""
+        watched = await self._watch_door.open() if self._watch_door is not None else []
+        self._watch(self._pulse.beat())
         await asyncio.to_thread(self._heartbeat.start)  # before any work is done in this node's name
         if "worker" in self._roles:
             await self._start_worker()
@@ -165,7 +174,9 @@ class Service:
             self._watch(self._settler.run())
         if self._mailboxes is not None:
             self._watch(self._mailboxes.run())
-        return [opened for door in self._doors for opened in await door.open()]
+        opened = [opened for door in self._doors for opened in await door.open()]
+        self._pulse.stage = Stage.OPEN
+        return opened + watched
 
     async def wait(self) -> None:
         """Return when a task of the service has failed; it never ends well by itself."""
@@ -173,6 +184,7 @@ class Service:
 
     async def stop(self) -> None:
         """Close the doors, let what runs finish for a while, and leave the rest to the next start."""
+        self._pulse.stage = Stage.STOPPING
         await asyncio.gather(*(door.close() for door in (*self._doors, self._mailboxes) if door is not None))
         await self._intake.drain()
         if self._importer is not None:
@@ -187,8 +199,10 @@ class Service:
         await asyncio.to_thread(self._heartbeat.stop)
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
+        if self._watch_door is not None:
+            await self._watch_door.close()
 
-    def _make_doors(self, logins: Logins) -> "Iterator[SmtpDoor | SftpDoor]":
+    def _make_doors(self, logins: Logins) -> "Iterator[SmtpDoor | SftpDoor | FtpDoor]":
         if "smtp" in self._roles:
             from mailgate.smtp import SmtpDoor
 
@@ -197,6 +211,10 @@ class Service:
             from transfer.sftp import SftpDoor
 
             yield SftpDoor(self._house.settings, logins, self.folders)
+        if "ftp" in self._roles and self.folders is not None:
+            from transfer.ftp import FtpDoor
+
+            yield FtpDoor(self._house.settings, logins, self.folders)
 
     def _ring_settler(self) -> None:
         if self._settler is not None:
@@ -233,6 +251,7 @@ class Service:
 
         def ended(done: asyncio.Task[None]) -> None:
             if not done.cancelled() and done.exception() is not None and not self._failed.done():
+                self._pulse.failure = repr(done.exception())[:300]
                 self._failed.set_exception(done.exception() or RuntimeError("a task ended"))
 
         task.add_done_callback(ended)
@@ -245,6 +264,7 @@ async def serve(settings: Settings, roles: tuple[str, ...]) -> None:
     Raises DataTypesWrong before anything opens where an import would fail on it.
     """
     load_data_types(settings.data_types_dir, settings.enums)
+    _name_process(settings, roles)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
     with only_service(settings), open_house(settings) as house:
@@ -267,3 +287,17 @@ async def serve(settings: Settings, roles: tuple[str, ...]) -> None:
             log.info("stopping")
             await service.stop()
             log.info("stopped")
+            await asyncio.to_thread(traces.disable)
+
+
+def _name_process(settings: Settings, roles: tuple[str, ...]) -> None:
+    """Say in metrics and traces which version this is and what it does; SettingsError without the extra for traces."""
+    known = version("mailgate")
+    metrics.build.labels(known).set(1)
+    for role in roles:
+        metrics.roles.labels(role).set(1)
+    if settings.traces.endpoint:
+        try:
+            traces.enable(settings.traces.endpoint, {"service.version": known, "mailgate.roles": ",".join(roles)})
+        except traces.TracingNotInstalled as error:
+            raise SettingsError(f"traces.endpoint: {error}") from None

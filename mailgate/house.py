@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from mailgate.settings import Settings
 from models.faults import MailgateError
-from storage.blobs import DiskBlobs
+from storage.blobs import Blobs, DiskBlobs
 from storage.engine import make_engine, make_job_engine
 from storage.jobs import JobQueue
 from storage.ledger import Ledger
@@ -33,7 +33,7 @@ class House:
     engine: sa.Engine
     job_engine: sa.Engine
     ledger: Ledger
-    blobs: DiskBlobs
+    blobs: Blobs
     jobs: JobQueue
 
 
@@ -49,13 +49,26 @@ def open_house(settings: Settings) -> Iterator[House]:
         raise NotReady(f"the database {settings.database_name} cannot be read: {one_line(error)}") from None
     if not current:
         raise NotReady("the database has another schema than this version needs: run `mailgate migrate`")
-    house = House(settings, engine, job_engine, Ledger(engine), DiskBlobs(settings.blob_dir), JobQueue(job_engine))
+    house = House(settings, engine, job_engine, Ledger(engine), open_blobs(settings), JobQueue(job_engine))
     try:
         yield house
     finally:
         house.jobs.close()
         house.ledger.close()
         job_engine.dispose()
+
+
+def open_blobs(settings: Settings) -> Blobs:
+    """Give the place where files are kept: a folder, or the bucket that ``blob_url`` names; asks nothing yet."""
+    if not settings.blob_url:
+        return DiskBlobs(settings.blob_dir)
+    from storage.objects import ObjectBlobs  # its library is for those who have a bucket
+
+    bucket, _, prefix = settings.blob_url.removeprefix("s3://").partition("/")
+    try:
+        return ObjectBlobs(bucket, prefix.strip("/"), settings.s3, settings.limits, settings.spool_dir)
+    except (OSError, ValueError) as error:
+        raise NotReady(f"the object store cannot be used: {error}") from None
 
 
 def one_line(error: sa.exc.DBAPIError) -> str:

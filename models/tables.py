@@ -69,6 +69,7 @@ class Credential(SQLModel, table=True):
     ssh_keys: list[str] = Field(default_factory=list, sa_type=sa.JSON)  #: kind, base64 and comment, one line each
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     return_address: str = ""
+    lenient: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})  #: FTP without close_notify
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -175,6 +176,8 @@ class FolderFile(SQLModel, table=True):
     name: str  #: NFC
     upload_id: str | None = Field(default=None, foreign_key="upload.id", unique=True)  #: none: a marker that waits
     spool: str | None = Field(default=None, index=True)  #: the file with its bytes, until it is judged
+    node: str | None = None  #: that wrote to it last, by the name of that start
+    blob: str | None = Field(default=None, index=True)  #: its bytes where all nodes find them, until it is judged
     size: int = Field(default=0, sa_type=BigNumber)  #: bytes, as of the last close or cut
     generation: int = 1  #: counts its openings: what settled must be what was closed last
     marked: bool = False  #: its marker file has come
@@ -221,6 +224,7 @@ class Attempt(SQLModel, table=True):
     no_rows: bool = False  #: header only: does not count as the first of its content
     result: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON)
     errors_blob: str | None = Field(default=None, index=True)
+    errors_bytes: int | None = Field(default=None, sa_type=sa.BigInteger)  #: none: written before it was noted
     queued_at: datetime = Field(sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

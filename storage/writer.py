@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from mailgate.observe import metrics
 from models.faults import TemporaryError
 from storage.locks import EVERYTHING, Things, together
 
@@ -48,6 +49,7 @@ class Writer:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        metrics.writer_waiting.set_function(self._jobs.qsize)
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -83,7 +85,9 @@ class Writer:
             if job is None:
                 return
             group, ending = self._gather(job)
-            self._commit(group)
+            metrics.writer_group.observe(len(group))
+            with metrics.writer_seconds.time():
+                self._commit(group)
             if ending:
                 return
 

@@ -218,6 +218,7 @@ class RunningService:
         """Start on free ports and return when it is ready; keywords are settings, e.g. ``LIMITS__SMTP_IDLE="1s"``."""
         assert self._process is None, "the service runs already"
         environment = {**os.environ, "MAILGATE_SMTP__PORT": "0", "MAILGATE_SFTP__PORT": "0"}
+        environment |= {"MAILGATE_FTP__PORT": "0", "MAILGATE_FTP__PASSIVE_PORTS": "0", "MAILGATE_METRICS__PORT": "0"}
         environment["MAILGATE_DNS__LOOKUPS"] = "false"
         environment.update({f"MAILGATE_{name}": value for name, value in variables.items()})
         words = ["serve", *(["--roles", roles] if roles else [])]

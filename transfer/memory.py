@@ -393,9 +393,12 @@ class MemoryWriter:
         there.extend(bytes(max(0, size - len(there))))
         del there[size:]
 
-    async def close(self) -> Stored:
+    async def close(self, *, alive: Callable[[], bool] = lambda: True) -> Stored:
         """Finish."""
         self._check()
+        if not alive():
+            await self.break_off()
+            raise NotAllowed("the client was gone before it was told that the file is stored: it is incomplete")
         if self._marked:
             return self._visit.mark(self._spot, self._file, self._marked)
         if self._file.holes:

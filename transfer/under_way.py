@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from models.codes import Code
-from transfer.view import NotAllowed, NotNow, TooLarge
+from transfer.view import NoRoom, NotAllowed, NotNow, TooLarge
 
 _BLOCK = 128 * 1024  #: gathered before a thread writes them
 _GAPS = 1000  #: holes that are open at once, while blocks come out of order
@@ -58,7 +58,7 @@ class UnderWay:
             if end > self._most:
                 self._fail(TooLarge(self._too_large(end), Code.FILE_TOO_LARGE))
             if end > self._room:
-                self._fail(NotNow("the quota of bytes that wait in the folders of this login is full: try again later"))
+                self._fail(NoRoom("the quota of bytes that wait in the folders of this login is full: try again later"))
             if offset != self._end:
                 await self._flush()
                 self._start = self._end = offset
@@ -223,5 +223,5 @@ def sync_folder(path: Path) -> None:
 
 def _not_now(error: OSError) -> NotNow:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return NotNow("no space: the disk is too full to take the file now; nothing of it is kept, try again later")
+        return NoRoom("no space: the disk is too full to take the file now; nothing of it is kept, try again later")
     return NotNow(f"the file cannot be kept now ({os.strerror(error.errno or errno.EIO)}): try again later")

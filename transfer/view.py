@@ -6,6 +6,7 @@ their codes; ``transfer.folder`` makes it true with ledger and blobs, ``transfer
 Paths are absolute, in the client's words, with ``/`` between the names; they never become paths on a disk.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -80,7 +81,11 @@ class TooLarge(Refused):
 
 
 class NotNow(TemporaryError):
-    """Say what is impossible for now: disk, database, quota of things under way (SFTP FAILURE, FTP 451 or 452)."""
+    """Say what is impossible for now: disk, database, another session in between (SFTP FAILURE, FTP 451)."""
+
+
+class NoRoom(NotNow):
+    """Say that there is no room for now: on the disk, or in the quota of what waits (SFTP FAILURE, FTP 452)."""
 
 
 class Reader(Protocol):
@@ -117,8 +122,11 @@ class Writer(Protocol):
     async def truncate(self, size: int) -> None:
         """Cut or, filled with zeros within the limit, lengthen what was written (FSETSTAT with a size)."""
 
-    async def close(self) -> Stored:
+    async def close(self, *, alive: Callable[[], bool] = lambda: True) -> Stored:
         """Finish what the client closed cleanly; returns after bytes and row are durable, raises NotNow if not.
+
+        ``alive`` is asked when the bytes are durable and the row is not yet: where the client is gone by then, and
+        its end only looked like the end of the file, the upload is incomplete and NotAllowed is raised.
 
         Raises NotAllowed where bytes in between never came (the upload is incomplete then), where the file was removed
         or is written to by another session, and TooLarge again where it was too large.

@@ -19,7 +19,7 @@ from transfer.premises import Home, Premises
 from transfer.reading import BytesReader, UnderWayReader, open_file
 from transfer.tree import Purpose, Spot, clean, join, split
 from transfer.uploading import Uploading, told
-from transfer.view import Begin, Entry, Kind, NoSuchName, NotAllowed, NotNow, Reader, Stored, Writer
+from transfer.view import Begin, Entry, Kind, NoRoom, NoSuchName, NotAllowed, Reader, Stored, Writer
 from transfer.writing import unbroken
 
 log = get_logger("folder")
@@ -87,7 +87,7 @@ class LedgerVisit:
         try:
             self._owner.intake.check_space()
         except NoSpace as error:
-            raise NotNow(f"no space: {error}; try again later") from error
+            raise NoRoom(f"no space: {error}; try again later") from error
         return await unbroken(told(self._uploading.begin(home, place, name, begin)))
 
     async def rename(self, old: str, new: str, *, replace: bool) -> Stored | None:
@@ -176,7 +176,7 @@ class LedgerVisit:
                 for answer in found
             ]  # fmt: skip
 
-        return await asyncio.to_thread(render)
+        return await told(asyncio.to_thread(render))
 
     async def _read_upload(self, home: Home, spot: Spot, path: str, name: str) -> Reader:
         owner = self._owner
@@ -200,7 +200,7 @@ class LedgerVisit:
         found = await told(owner.ledger.read(folder_answers.answers_in, home.credential_id, spot.folder, name))
         if not found:
             raise NoSuchName(f"there is no {path}")
-        return await asyncio.to_thread(open_answer, found[0], owner.blobs, owner.settings.support_contact)
+        return await told(asyncio.to_thread(open_answer, found[0], owner.blobs, owner.settings.support_contact))
 
     async def _remove_answer(self, home: Home, spot: Spot, path: str, name: str) -> None:
         ledger, now = self._owner.ledger, self._owner.now()

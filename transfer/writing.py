@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from models.codes import Code
 from models.faults import Fault, TemporaryError
 from models.states import UploadStatus
@@ -18,6 +18,7 @@ from transfer.live import Live, LiveUploads
 from transfer.view import NotAllowed, NotNow, Refused, Stored, TooLarge, Writer
 
 log = get_logger("folder")
+GONE = "the client was gone before it was told that the file is stored: it is incomplete"
 T = TypeVar("T")
 
 
@@ -78,9 +79,9 @@ class UploadWriter:
         self._check_open()
         await self._guarded(unbroken(self._live.under_way.truncate(size)))
 
-    async def close(self) -> Stored:
+    async def close(self, *, alive: Callable[[], bool] = lambda: True) -> Stored:
         """Finish what the client closed cleanly; goes on to its end when the caller is cancelled meanwhile."""
-        return await unbroken(self._close())
+        return await unbroken(self._close(alive))
 
     async def break_off(self) -> None:
         """Finish where the session ended before the close."""
@@ -104,7 +105,7 @@ class UploadWriter:
             await unbroken(self._keep_nothing(error))
             raise
 
-    async def _close(self) -> Stored:
+    async def _close(self, alive: Callable[[], bool]) -> Stored:
         if self._ended:
             raise NotAllowed("the file is closed already")
         self._ended = True
@@ -117,7 +118,7 @@ class UploadWriter:
         try:
             if live.cut:
                 raise NotAllowed("another handle of the file was cut off: it is incomplete")
-            outcome = await self._finish()
+            outcome = await self._finish(alive)
         except (TooLarge, NotNow) as error:
             await self._keep_nothing(error)
             raise
@@ -131,13 +132,16 @@ class UploadWriter:
             await self._let_go()
             raise NotNow(f"the file cannot be taken now: {error}") from error
         await self._let_go()
+        notes.received(trace_id=live.trace_id, octets=live.under_way.size)
         await self._desk.forget(outcome.spools)
         self._desk.ring()
         return stored(outcome)
 
-    async def _finish(self) -> Outcome:
+    async def _finish(self, alive: Callable[[], bool]) -> Outcome:
         live = self._live
         digest = await live.under_way.seal()
+        if not alive():
+            raise NotAllowed(GONE)
         whole = await self._whole(live.name)
         size = live.under_way.size
         return await self._desk.ledger.write(
@@ -169,7 +173,7 @@ class UploadWriter:
             return
         if outcome is not None:
             await self._desk.forget(outcome.spools)
-        log.info("upload cut off", trace_id=live.trace_id, bytes=kept)
+        notes.upload_ended("upload cut off", trace_id=live.trace_id, outcome="incomplete", bytes=kept)
         self._desk.ring()
 
     async def _keep_nothing(self, error: Refused | NotNow) -> None:
@@ -188,6 +192,8 @@ class UploadWriter:
         except (TemporaryError, Overtaken) as failed:
             log.warning("an upload that was refused is not noted yet", trace_id=live.trace_id, reason=str(failed))
             return
+        outcome = "rejected" if isinstance(error, TooLarge) else "given_up"
+        notes.upload_ended("upload refused", trace_id=live.trace_id, outcome=outcome, reason=str(error))
         await self._desk.forget(spools)
 
     async def _let_go(self) -> None:
@@ -224,9 +230,9 @@ class VersionWriter:
         if size != self.size:
             await (await self._version()).truncate(size)
 
-    async def close(self) -> Stored:
+    async def close(self, *, alive: Callable[[], bool] = lambda: True) -> Stored:
         """Finish the new version; where nothing was changed there is none."""
-        return await self._real.close() if self._real is not None else self._untouched
+        return await self._real.close(alive=alive) if self._real is not None else self._untouched
 
     async def break_off(self) -> None:
         """Keep what came of the new version as incomplete."""
@@ -261,8 +267,10 @@ class MarkerWriter:
         """Note the size."""
         self.size = size
 
-    async def close(self) -> Stored:
+    async def close(self, *, alive: Callable[[], bool] = lambda: True) -> Stored:
         """Mark the file."""
+        if not alive():
+            raise NotAllowed(GONE)
         return await unbroken(self._closed(self.size))
 
     async def break_off(self) -> None:

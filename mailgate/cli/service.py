@@ -22,6 +22,10 @@ port = 2525
 host = "127.0.0.1"
 port = 2222
 
+[ftp]
+host = "127.0.0.1"
+port = 2121
+
 # Without a relay, replies are written as .eml files to <data_dir>/outbox.
 # [relay]
 # host = "mail.example.com"
@@ -69,8 +73,8 @@ def init(
 
 def serve(
     roles: Annotated[
-        str, typer.Option(help="Comma-separated: smtp, sftp, poller, worker. Default: all.")
-    ] = "smtp,sftp,poller,worker",
+        str, typer.Option(help="Comma-separated: smtp, sftp, ftp, poller, worker. Default: all.")
+    ] = "smtp,sftp,ftp,poller,worker",
 ) -> None:
     """Run the service in the foreground until SIGTERM or SIGINT."""
     import asyncio
@@ -80,14 +84,14 @@ def serve(
     from mailgate.app import ROLES
     from mailgate.app import serve as run_service
     from mailgate.house import NotReady
-    from mailgate.observe import configure_logging
+    from mailgate.observe import configure_logging, metrics
 
     wanted = tuple(role.strip() for role in roles.split(",") if role.strip())
     unknown = [role for role in wanted if role not in ROLES]
     if unknown or not wanted:
         raise Stop(EXIT_USAGE, f"--roles takes {', '.join(ROLES)}; {', '.join(unknown) or 'nothing'} is none of them")
     settings = state.settings()
-    configure_logging()
+    configure_logging(on_line=lambda level, room: metrics.log_lines.labels(level, room).inc())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_service(settings, wanted))

@@ -13,6 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from mailgate.observe import metrics
 from storage.locks import touched
 from storage.writer import LedgerBusy, Writer
 
@@ -95,6 +96,7 @@ async def _patiently(answer: "asyncio.Future[R]") -> R:
         async with asyncio.timeout(_PATIENCE):
             return await answer
     except TimeoutError:
+        metrics.database_errors.inc()
         raise LedgerBusy("the database has not answered in time") from None
     except sa.exc.SQLAlchemyError as error:
         raise _translate(error) from error
@@ -104,7 +106,9 @@ def _translate(error: sa.exc.SQLAlchemyError) -> Exception:
     """Give the error the world above knows: a database that is locked, full, unreadable or away is a fault for now."""
     passing = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError)
     if isinstance(error, sa.exc.DBAPIError) and (isinstance(error, passing) or type(error) is sa.exc.DatabaseError):
+        metrics.database_errors.inc()
         return LedgerBusy(f"the database cannot answer now: {error.orig}")
     if isinstance(error, (sa.exc.TimeoutError, sa.exc.PendingRollbackError)):
+        metrics.database_errors.inc()
         return LedgerBusy("the database cannot answer now: no connection to it is free")
     return error

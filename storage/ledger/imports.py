@@ -41,6 +41,7 @@ class Order:
     started_at: datetime
     dry_run: bool
     duplicate_of: str | None
+    queued_at: datetime | None = None
     supersedes: str | None = None
     parent_trace_id: str | None = None
     begun: int = 0  #: which beginning of the attempt this is: only the latest may end it
@@ -90,10 +91,17 @@ def begin(
         upload=upload.id, attempt=number, trace_id=upload.trace_id, connection=connection.name,
         rule=Rule.from_json(version.rule), file_name=upload.file_name,
         answer_name=_answer_name(session, upload), blob=upload.blob, sha256=upload.sha256,
-        received_at=upload.received_at, started_at=attempt.started_at, dry_run=delivery.dry_run,
+        received_at=upload.received_at, started_at=attempt.started_at, queued_at=attempt.queued_at,
+        dry_run=delivery.dry_run,
         duplicate_of=upload.duplicate_of, supersedes=upload.supersedes, begun=attempt.tries,
         credential_id=connection.credential_id,
     )  # fmt: skip
+
+
+def end_of(session: Session, upload_id: str, number: int) -> tuple[str, str, str]:
+    """Give status, code and message of an attempt that was found ended, or was ended when it should begin."""
+    attempt = session.get_one(Attempt, (upload_id, number))
+    return attempt.status, attempt.code or "", attempt.message
 
 
 def _answer_name(session: Session, upload: Upload) -> str:
@@ -113,8 +121,8 @@ def _things(upload_id: str, *_args: Any, credential_id: int | None = None, **_mo
 @touches(_things)
 def finish(
     session: Session, upload_id: str, number: int, *, status: ImportStatus, result: dict[str, Any],
-    errors_blob: str | None, no_rows: bool, now: datetime, domain: str, begun: int = 0,
-    credential_id: int | None = None,
+    errors_blob: str | None, no_rows: bool, now: datetime, domain: str, errors_bytes: int | None = None,
+    begun: int = 0, credential_id: int | None = None,
 ) -> bool:  # fmt: skip
     """Write the end of an attempt and owe its answer in one transaction.
 
@@ -126,6 +134,7 @@ def finish(
         return False
     upload = session.get_one(Upload, upload_id)
     attempt.result, attempt.errors_blob, attempt.no_rows = result, errors_blob, no_rows
+    attempt.errors_bytes = errors_bytes
     attempt.code, attempt.message = result["code"], result["message"]
     _move(session, attempt, upload, status, attempt.message, now)
     attempt.finished_at = now

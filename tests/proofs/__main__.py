@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tests.proofs.fault import fail_every_call
+from tests.proofs.ftp_kill import kill_under_ftp
 from tests.proofs.kill import kill_under_postfix, kill_under_script
 from tests.proofs.mailbox import kill_under_mailbox
 from tests.proofs.needs import missing
@@ -53,6 +54,10 @@ def _proofs(sizes: argparse.Namespace) -> tuple[Proof, ...]:
         Proof(
             key="p1", title="P1 kill, under SFTP", programs=("sftp", "ssh-keygen"),
             run=lambda: kill_under_sftp(sizes.mails, sizes.kills, sizes.seed),
+        ),
+        Proof(
+            key="p1", title="P1 kill, under FTP", programs=("curl",),
+            run=lambda: kill_under_ftp(sizes.mails, sizes.kills, sizes.seed),
         ),
         Proof(key="p2", title="P2 power", programs=("strace",), run=lambda: cut_power(sizes.cuts, sizes.seed)),
         Proof(key="p3", title="P3 fault", programs=("strace",), run=lambda: fail_every_call(most=sizes.faults)),

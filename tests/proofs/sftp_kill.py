@@ -1,8 +1,8 @@
-"""P1 for SFTP: mailgate is killed with SIGKILL at random moments while scripts upload until they hear OK.
+"""P1 for file doors: mailgate is killed with SIGKILL at random moments while scripts upload until they hear OK.
 
-What is proven: a file whose upload was answered OK (exit 0 of OpenSSH's sftp) ends in exactly one import of exactly
-its bytes. Half of the scripts put the file under its own name, the others under a temporary one and rename it. Each
-tries again with the whole file until the client exits 0, as such scripts do.
+What is proven: a file whose upload was answered OK (exit 0 of OpenSSH's sftp, here) ends in exactly one import of
+exactly its bytes. Half of the scripts put the file under its own name, the others under a temporary one and rename it.
+Each tries again with the whole file until the client exits 0, as such scripts do.
 
 What the figures mean: ``lost`` files without a completed import, ``twice`` files with more than one, ``half`` imports
 of other bytes than were sent, ``unanswered`` files without a receipt in the results folder; all must be 0. ``again``
@@ -14,7 +14,9 @@ import random
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -46,7 +48,7 @@ folder = "/upload/conversions"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SftpKilled:
+class UploadsKilled:
     """What one run came to."""
 
     sent: int
@@ -71,28 +73,42 @@ class SftpKilled:
         )
 
 
-def kill_under_sftp(files: int, kills: int, seed: int, *, rows_each: int = 3000) -> SftpKilled:
-    """Let scripts upload while mailgate is killed; returns when all is imported and answered."""
+def kill_under_sftp(files: int, kills: int, seed: int, *, rows_each: int = 3000) -> UploadsKilled:
+    """Let scripts upload over SFTP while mailgate is killed; returns when all is imported and answered."""
+    return kill_uploads(files, kills, seed, "sftp,worker", _set_up, _upload, rows_each=rows_each)
+
+
+def kill_uploads(
+    files: int, kills: int, seed: int, roles: str, set_up: Callable[[Gate], int],
+    upload: Callable[[Gate, int, str], bool], *, rows_each: int = 3000,
+) -> UploadsKilled:  # fmt: skip
+    """Let scripts upload while mailgate is killed; returns when all is imported and answered.
+
+    ``set_up`` applies the connection and gives the port that the door is to have; ``upload`` is one try of a script
+    with a file of this name in the gate's folder, and tells whether it heard OK. A name that begins with ``r`` goes by
+    a temporary one.
+    """
     began = time.monotonic()
     rng = random.Random(seed)
     with open_gate() as gate:
-        port = _set_up(gate)
+        port = set_up(gate)
         sent = {
             f"{'r' if n % 2 else 'p'}{seed}-{n}.csv": conversions(rng.randrange(1, rows_each)) for n in range(files)
         }
         for name, data in sent.items():
             (gate.folder / name).write_bytes(data)
-        gate.start("sftp,worker")
+        gate.start(roles)
         todo = list(sent)
         share = files / (kills + 1)  # of each life
-        threads = [threading.Thread(target=_work, args=(gate, port, todo, share), daemon=True) for _ in range(_CLIENTS)]
+        threads = [threading.Thread(target=_work, args=(gate, partial(upload, gate, port), todo, share), daemon=True)
+                   for _ in range(_CLIENTS)]  # fmt: skip
         for thread in threads:
             thread.start()
         killed = 0
         while killed < kills and any(thread.is_alive() for thread in threads):
             time.sleep(rng.uniform(*_LIVES))
             gate.kill()
-            gate.start("sftp,worker")
+            gate.start(roles)
             killed += 1
         for thread in threads:
             thread.join(_PATIENCE * 5)
@@ -101,7 +117,7 @@ def kill_under_sftp(files: int, kills: int, seed: int, *, rows_each: int = 3000)
         wait_until(lambda: _count(gate, digests)[0] == 0, _PATIENCE)
         time.sleep(1)  # what would be imported twice gets its time
         lost, twice, half, unanswered, again = _count(gate, digests)
-        return SftpKilled(
+        return UploadsKilled(
             sent=files, lost=lost, twice=twice, half=half, unanswered=unanswered, again=again, kills=killed, seed=seed,
             seconds=time.monotonic() - began,
         )  # fmt: skip
@@ -119,7 +135,7 @@ def _set_up(gate: Gate) -> int:
     return port
 
 
-def _work(gate: Gate, port: int, todo: list[str], share: float) -> None:
+def _work(gate: Gate, upload: Callable[[str], bool], todo: list[str], share: float) -> None:
     files = len(todo)
     while True:
         if todo and files - len(todo) >= share * gate.starts:
@@ -130,7 +146,7 @@ def _work(gate: Gate, port: int, todo: list[str], share: float) -> None:
         except IndexError:
             return
         deadline = time.monotonic() + _PATIENCE * 5
-        while not _upload(gate, port, name) and time.monotonic() < deadline:
+        while not upload(name) and time.monotonic() < deadline:
             time.sleep(0.2)
 
 

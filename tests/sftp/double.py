@@ -1,6 +1,7 @@
 """A small virtual folder in memory, to drive a door by: it keeps every rule of the seam that a door can notice."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -28,10 +29,12 @@ class DoubleFolders:
     events: list[tuple[str, str]] = field(default_factory=list)  #: (what, path), in their order
     fails: str = ""  #: the call that raises NotNow, or RuntimeError with ``!`` before it
     visits: int = 0
+    peers: list[str] = field(default_factory=list)  #: of the visits
 
     async def enter(self, credential: str, *, door: str, peer: str) -> "DoubleVisit":
         self.check("enter")
         self.visits += 1
+        self.peers.append(peer)
         return DoubleVisit(self, self.files.setdefault(credential, {"/samples/conversions.csv": bytearray(b"a,b\n")}))
 
     def check(self, call: str) -> None:
@@ -169,7 +172,10 @@ class DoubleWriter:
             raise TooLarge(f"over {self.visit.folders.most:,} bytes", Code.FILE_TOO_LARGE)
         self.data[size:] = bytes(max(0, size - len(self.data)))
 
-    async def close(self) -> Stored:
+    async def close(self, *, alive: Callable[[], bool] = lambda: True) -> Stored:
+        if not alive():
+            await self._end("broken off")
+            raise NotAllowed("the client is gone")
         return await self._end("closed")
 
     async def break_off(self) -> None:

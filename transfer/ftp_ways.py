@@ -26,7 +26,7 @@ async def pasv(session: Session, _: str) -> None:
         session.say(501, _EXTENDED)
         return
     host = session.desk.settings.ftp.public_address or session.wire.here
-    if ":" in host:
+    if ":" in session.wire.here:
         session.say(522, "PASV is for IPv4; use EPSV.")
         return
     channel = await _listen(session)

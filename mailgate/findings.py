@@ -83,6 +83,6 @@ def _ftp_ports(settings: Settings) -> Iterator[Finding]:
     if ftp.passive_ports != "0" and len(range_) < _FEW:
         yield Finding(
             subject="settings",
-            finding=f"ftp.passive_ports has {len(range_)} ports, and a transfer that begins while all are taken is told 425",
+            finding=f"ftp.passive_ports has {len(range_)} ports: a transfer that finds all taken is told 425",
             fix="make the range wider, and open it in the firewall",
         )

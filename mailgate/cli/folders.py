@@ -46,8 +46,8 @@ def commands(
         return []
     return paste(
         Login(
-            method=rule.method, host=_host(door), port=door.port, username=username, folder=rule.folder, example=example,
-            fingerprints=fingerprints(settings), tls=getattr(door, "tls", "off"),
+            method=rule.method, host=_host(door), port=door.port, username=username, folder=rule.folder,
+            example=example, fingerprints=fingerprints(settings), tls=getattr(door, "tls", "off"),
         )
     )  # fmt: skip
 

@@ -23,8 +23,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def active(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A door alone that connects to its clients, too."""
-    with served(tmp_path_factory.mktemp("active"), FTP__ACTIVE="true") as one:
+    """A door alone that connects to its clients, too, and has few passive ports."""
+    with served(tmp_path_factory.mktemp("active"), ports=30, FTP__ACTIVE="true") as one:
         yield one
 
 

@@ -53,7 +53,7 @@ async def check_login(ledger: Ledger, username: str, password: str, now: datetim
         if stored is None or not await asyncio.to_thread(password_matches, password, stored):
             continue
         if found is not None and stored is not _NOBODY:
-            return Login(credential=found.credential, proof=stored)
+            return Login(credential=found.credential, proof=stored, lenient=found.lenient)
     return None
 
 

@@ -64,6 +64,7 @@ class _Credential(_Table):
     return_address: str = ""
     password: str = Field(default="", repr=False)
     ssh_keys: tuple[str, ...] | None = None
+    lenient: bool = False
 
     @field_validator("return_address")
     @classmethod
@@ -248,6 +249,7 @@ def plan_file(
             CredentialPlan(
                 name=credential.name, account=credential.account, username=credential.username or None,
                 return_address=credential.return_address, password_hash=new_hash, ssh_keys=keys,
+                lenient=credential.lenient,
             )
         )  # fmt: skip
     for connection in file.connection:

@@ -65,6 +65,7 @@ class Credential(SQLModel, table=True):
     ssh_keys: list[str] = Field(default_factory=list, sa_type=sa.JSON)  #: kind, base64 and comment, one line each
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     return_address: str = ""
+    lenient: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})  #: FTP without close_notify
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

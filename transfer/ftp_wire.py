@@ -34,7 +34,12 @@ class Wire(asyncio.BufferedProtocol):
     """A connection. ``room``: bytes read at once; ``most``: bytes that may wait here before the peer has to."""
 
     def __init__(
-        self, *, room: int, most: int, on_made: Callable[[], None] = lambda: None, out: int = 64 * 1024,
+        self,
+        *,
+        room: int,
+        most: int,
+        on_made: Callable[[], None] = lambda: None,
+        out: int = 64 * 1024,
         quick: bool = True,
     ) -> None:
         self.ending = Ending.OPEN

@@ -32,6 +32,7 @@ class CredentialPlan:
     return_address: str
     password_hash: str | None
     ssh_keys: tuple[str, ...] | None = None  #: None leaves the keys as they are
+    lenient: bool = False  #: its FTP clients end TLS without close_notify
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +117,7 @@ def _apply_credential(session: Session, plan: CredentialPlan, now: datetime) -> 
             raise ApplyRefused(f"credential {plan.name!r}: the user name {plan.username!r} is taken")
     credential.username, credential.username_key = plan.username, key
     credential.return_address = plan.return_address
+    credential.lenient = plan.lenient
     if credential.revoked_at is None:  # what was taken away does not come back with the next apply
         if plan.password_hash is not None:
             credential.password_hash = plan.password_hash

@@ -20,6 +20,7 @@ class Secrets:
     password_hash: str | None
     former_hash: str | None  #: still good, for the overlap of a rotation
     ssh_keys: tuple[str, ...]
+    lenient: bool = False  #: its FTP clients end TLS without close_notify
 
 
 def secrets_of(session: Session, username: str, now: datetime) -> Secrets | None:
@@ -73,4 +74,5 @@ def _secrets(credential: Credential, now: datetime) -> Secrets:
     return Secrets(
         credential=credential.name, password_hash=credential.password_hash,
         former_hash=credential.former_hash if overlap else None, ssh_keys=tuple(credential.ssh_keys),
+        lenient=credential.lenient,
     )  # fmt: skip

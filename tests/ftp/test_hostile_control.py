@@ -131,15 +131,14 @@ def test_a_new_certificate_is_used_without_a_restart(active: Served) -> None:
 
 
 def test_a_line_without_end_is_not_kept(still: Served) -> None:
+    before = resident_bytes(still)
     with still.raw() as raw:
-        before = resident_bytes(still)
-        raw.send(b"NOOP ")
-        for _ in range(500):
-            raw.send(b"A" * 65536)
-        raw.send(b"\r\n")
-        raw.must_hear("5")
-        raw.must("NOOP")
-        assert resident_bytes(still) - before < 15_000_000
+        with contextlib.suppress(OSError):
+            raw.send(b"NOOP ")
+            for _ in range(500):
+                raw.send(b"A" * 65536)
+        assert {reply[:3] for reply in raw.rest()} <= {"500", "421"}
+    assert resident_bytes(still) - before < 15_000_000
 
 
 def resident_bytes(door: Served) -> int:

@@ -23,8 +23,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def active(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A door alone that connects to its clients, too."""
-    with served(tmp_path_factory.mktemp("active"), FTP__ACTIVE="true") as one:
+    """A door alone that connects to its clients, too, and has few passive ports."""
+    with served(tmp_path_factory.mktemp("active"), ports=30, FTP__ACTIVE="true") as one:
         yield one
 
 
@@ -34,6 +34,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = {
         "LIMITS__FTP_LOGIN_TIME": "1s", "LIMITS__FTP_IDLE": "2s", "LIMITS__FTP_DATA_WAIT": "1s",
         "LIMITS__FTP_DATA_IDLE": "1s", "LIMITS__MAX_FILE_BYTES": "40000000", "FTP__TLS": "required",
+        "FTP__PUBLIC_ADDRESS": "203.0.113.7",
     }  # fmt: skip
     with served(tmp_path_factory.mktemp("strict"), **limits) as one:
         yield one

@@ -186,17 +186,17 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *, roles: str = "ftp", connections: str = CONNECTIONS, **settings: str) -> Iterator[Served]:
-    """Run a service with an FTP door, explicit and implicit TLS; keywords are settings."""
+def served(folder: Path, *, roles: str = "ftp", ports: int = 200, **settings: str) -> Iterator[Served]:
+    """Run a service with an FTP door, explicit and implicit TLS, and so many passive ports; keywords are settings."""
     implicit, first = free_port(), random.randrange(20_000, 30_000, 200)
-    ports = {
-        "FTP__PORT": "0", "FTP__IMPLICIT_PORT": str(implicit), "FTP__PASSIVE_PORTS": f"{first}-{first + 199}",
+    doors = {
+        "FTP__PORT": "0", "FTP__IMPLICIT_PORT": str(implicit), "FTP__PASSIVE_PORTS": f"{first}-{first + ports - 1}",
     }  # fmt: skip
-    words = {**STILL, **ports, **settings}
-    with running_service(folder / "service", connections, roles=roles, **words) as service:
+    words = {**STILL, **doors, **settings}
+    with running_service(folder / "service", CONNECTIONS, roles=roles, **words) as service:
         own = folder / "client"
         own.mkdir()
         yield Served(
             port=service.ports["ftp"], implicit_port=service.ports.get("ftps", 0), certificate=service.certificate,
-            folder=own, service=service, passive_ports=range(first, first + 200),
+            folder=own, service=service, passive_ports=range(first, first + ports),
         )  # fmt: skip

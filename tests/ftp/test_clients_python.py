@@ -185,6 +185,14 @@ def test_a_file_is_imported_and_its_result_is_read_back(quick: Served, secure: b
     assert quick.imports(name) == [digest(data)]
 
 
+def test_a_dry_run_is_answered_and_imports_nothing(quick: Served) -> None:
+    name = quick.name()
+    with quick.tls() as client:
+        put(client, f"{INBOX}/dryrun/{name}", conversions())
+    wait_until(lambda: f"result_{name}.json" in quick.names(f"{INBOX}/results"))
+    assert quick.result(name)["successful_rows"] == 2
+
+
 def test_one_tenant_sees_nothing_of_another(still: Served) -> None:
     name = still.name()
     with still.ftp() as mine, still.ftp("other", "battery staple") as theirs:

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests of doors wait for settling, bans and time-outs: one more worker than cores. Files stay whole.
+TEST_WORKERS ?= $(shell expr $$(nproc) + 1)
 ROOMS := models matching parsing storage intake imports transfer mailgate
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -31,7 +33,7 @@ check: setup
 
 test: setup
 	tests/programs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 bench: setup
 	tests/programs
@@ -41,10 +43,14 @@ prove: setup
 	tests/programs
 	$(BIN)/python -m tests.proofs
 
-# Needs uv (`pip install uv`); writes hashes and no address of an index.
+# Needs uv (`pip install uv`); writes hashes and no address of an index. The second is for the image: no development.
 lock:
 	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
-		--extra authenticity --extra dev --python-version 3.11 pyproject.toml --output-file requirements.lock
+		--extra authenticity --extra otel --extra dev --python-version 3.11 pyproject.toml \
+		--output-file requirements.lock
+	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--extra authenticity --extra otel --python-version 3.11 --constraint requirements.lock pyproject.toml \
+		--output-file deploy/requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -90,7 +90,8 @@ def mailgate(roles: str = "smtp", answers: str = "", **more: str) -> Iterator[Pe
         subprocess.run([*command, "connection", "apply", str(folder / "connection.toml")], check=True, stdout=-3)
         port = free_port()
         variables = {"MAILGATE_SMTP__PORT": str(port), "MAILGATE_LIMITS__ANSWERS_PER_HOUR": "1000000"}
-        variables |= {"MAILGATE_DNS__LOOKUPS": "false", **{f"MAILGATE_{key}": value for key, value in more.items()}}
+        variables |= {"MAILGATE_METRICS__PORT": "0", "MAILGATE_DNS__LOOKUPS": "false"}
+        variables |= {f"MAILGATE_{key}": value for key, value in more.items()}
         process = subprocess.Popen(
             [*command, "serve", "--roles", roles], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, **variables},

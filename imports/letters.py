@@ -40,7 +40,7 @@ _HEADLINES = {
     "incomplete": "Your file did not arrive whole: NOTHING was imported. Upload it again, or resume it.",
     "withdrawn": "Your file was withdrawn before it was taken: NOTHING was imported.",
 }
-_MAIL_DOORS = frozenset({"smtp", "lmtp", "imap"})
+_MAIL_DOORS = frozenset({"smtp", "imap"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,13 +18,13 @@ from intake.durable import DurableBlobs
 from intake.files import prepare_file
 from intake.mail import Facts, Mail, Prepared, Recipient, discard, prepare_all, read_message
 from intake.sender_check import Check, SenderCheck
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from mailgate.settings import Settings
 from models.codes import Code
 from models.faults import TemporaryError
 from models.states import Verdict
 from models.trace import make_trace_id
-from storage.blobs import Blobs
+from storage.blobs import Blobs, BlobsAway
 from storage.descriptors import DataTypePrefixes
 from storage.jobs import Enqueue
 from storage.ledger import Ledger
@@ -104,20 +104,29 @@ class Intake:
         """
         return await self._to_the_end(self._accept_all(mails))
 
+    async def accept_each(self, mail: Mail) -> list[Recorded | Exception]:
+        """Take in one mail for each of its recipients by itself; gives in their order what became of it.
+
+        A recipient whose delivery cannot be taken has the exception in its place; the others are recorded all the
+        same. Raises TemporaryError when nothing was kept for anybody. Otherwise as ``accept``.
+        """
+        return await self._to_the_end(self._accept_each(mail))
+
     async def accept_file(self, held: Held) -> Recorded | None:
         """Take in one file that has settled in a client's folder; None when it was touched meanwhile.
 
         Raises TemporaryError when it stays as it was, to be judged later. Its spool file is deleted at the end.
         """
+        begun = time.monotonic()
         for _ in range(_JUDGEMENTS):
             one = await self._ledger.read(candidate, held)
             if one is None:
                 return None
             with contextlib.suppress(RuleChanged):
-                return await self._once_file(one)
+                return await self._once_file(one, begun)
         raise TemporaryError("the connection keeps changing")
 
-    async def _once_file(self, one: Candidate) -> Recorded | None:
+    async def _once_file(self, one: Candidate, begun: float) -> Recorded | None:
         now = self._clock()
         path = self._settings.uploads_dir / one.spool
         orphan = None if one.connections else await self._ledger.read(former_connection, one.trace_id)
@@ -128,7 +137,7 @@ class Intake:
         except OSError as error:
             if not await asyncio.to_thread(path.exists):
                 return await self._lost(one, now)
-            raise NoSpace(f"{one.name} cannot be kept now: {error}") from error
+            raise _not_kept(one.name, error) from error
         # After any other failure of the commit the blob stays until the sweep finds that no row names it.
         try:
             item = Settled(candidate=one, arrival=Arrival(deliveries=(prepared.new,), means=self._means(now)))
@@ -141,10 +150,10 @@ class Intake:
             return None
         await asyncio.to_thread(path.unlink, missing_ok=True)
         self._on_recorded()
-        facts = {"code": str(outcome.code)} if outcome.code else {}
-        log.info(
-            "delivery", trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
-            verdict=str(outcome.verdict), bytes=one.size, files=1, **facts,
+        notes.delivery(
+            trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
+            verdict=str(outcome.verdict), code=str(outcome.code or ""), octets=one.size, files=1,
+            recording=time.monotonic() - begun,
         )  # fmt: skip
         return outcome
 
@@ -204,13 +213,33 @@ class Intake:
     async def _accept_all(self, mails: Sequence[Mail]) -> list[list[Recorded] | Exception]:
         try:
             facts = await asyncio.gather(*map(self._find_out, mails), return_exceptions=True)
-            outcomes = await self._once(list(zip(mails, facts, strict=True)))
-            for place, (mail, found) in enumerate(zip(mails, facts, strict=True)):
-                if isinstance(outcomes[place], RuleChanged) and not isinstance(found, BaseException):
-                    outcomes[place] = await self._judge_until_recorded(await self._look_up_again(mail), found)
-            return outcomes
+            return await self._until_recorded(list(zip(mails, facts, strict=True)))
         finally:
             await asyncio.to_thread(_close, mails)
+
+    async def _accept_each(self, mail: Mail) -> list[Recorded | Exception]:
+        try:
+            facts = await self._find_out(mail)
+            if facts is None:  # read once, not once for each
+                facts = Facts(message=await asyncio.to_thread(read_message, mail, self._settings))
+            each = [replace(mail, recipients=(one,)) for one in mail.recipients]
+            outcomes = await self._until_recorded([(one, facts) for one in each])
+            return [outcome if isinstance(outcome, Exception) else outcome[0] for outcome in outcomes]
+        finally:
+            await asyncio.to_thread(mail.spool.close)
+
+    async def _until_recorded(
+        self, mails: Sequence[tuple[Mail, Facts | BaseException | None]]
+    ) -> list[list[Recorded] | Exception]:
+        """Record mails side by side; one whose rule changed meanwhile is judged again, by itself."""
+        outcomes = await self._once(mails)
+        for place, (mail, found) in enumerate(mails):
+            if isinstance(outcomes[place], RuleChanged) and not isinstance(found, BaseException):
+                try:
+                    outcomes[place] = await self._judge_until_recorded(await self._look_up_again(mail), found)
+                except TemporaryError as error:
+                    outcomes[place] = error
+        return outcomes
 
     async def _once(
         self, mails: Sequence[tuple[Mail, Facts | BaseException | None]]
@@ -220,13 +249,13 @@ class Intake:
         try:
             prepared = await asyncio.to_thread(prepare_all, mails, self._blobs, self._settings, now)
         except OSError as error:
-            raise NoSpace(f"bytes cannot be kept now: {error}") from error
+            raise _not_kept("a mail", error) from error
         kept = [one for some in prepared if not isinstance(some, Exception) for one in some]
         try:
             await self._durable.commit([writer for one in kept for writer in one.writers])
         except OSError as error:
             await asyncio.to_thread(discard, self._blobs, kept)
-            raise NoSpace(f"bytes cannot be made durable now: {error}") from error
+            raise _not_kept("a mail", error) from error
         means = self._means(now)
         recording = [
             some if isinstance(some, Exception) else self._record(mail, some, means)
@@ -274,16 +303,20 @@ class Intake:
         )
 
     def _log(self, mail: Mail, prepared: list[Prepared], outcomes: list[Recorded]) -> None:
+        recording = time.monotonic() - mail.whole
+        receiving = None if mail.begun is None else mail.whole - mail.begun
         for one, outcome in zip(prepared, outcomes, strict=True):
-            facts: dict[str, Any] = {
-                "trace_id": outcome.trace_id, "connection": one.new.rule.name, "door": mail.door, "peer": mail.peer,
-                "verdict": str(outcome.verdict), "bytes": mail.spool.size, "files": len(one.new.files),
-            }  # fmt: skip
-            if outcome.code is not None:
-                facts["code"] = str(outcome.code)
-            if outcome.seen_again:
-                facts["seen_again"] = True
-            log.info("delivery", **facts)
+            notes.delivery(
+                trace_id=outcome.trace_id, connection=one.new.rule.name, door=mail.door, peer=mail.peer,
+                verdict=str(outcome.verdict), code=str(outcome.code or ""), octets=mail.spool.size,
+                files=len(one.new.files), seen_again=outcome.seen_again, receiving=receiving, recording=recording,
+            )  # fmt: skip
+
+
+def _not_kept(what: str, error: OSError) -> TemporaryError:
+    """Give the reason for "not now": the store's silence is told from a disk that takes no more."""
+    kind = TemporaryError if isinstance(error, BlobsAway) else NoSpace
+    return kind(f"{what} cannot be kept now: {error}")
 
 
 async def _settled(one: Exception | Coroutine[Any, Any, T]) -> T:

@@ -24,7 +24,7 @@ from intake.bans import (
     room,
     rule,
 )
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, metrics
 from mailgate.settings import Limits
 from models.faults import TemporaryError
 from storage.ledger import Ledger
@@ -166,6 +166,7 @@ class Defender:
         )
         self._changed |= {place, user}
         if after.banned_until != before.banned_until and after.banned_until is not None:
+            metrics.bans.inc()
             log.warning("address banned", address=place.partition(":")[2], until=after.banned_until.isoformat())
 
     def _note_known(self, place: str, user: str) -> None:

@@ -6,6 +6,7 @@ What lives here: the gathering. A group is synced in a thread; what comes meanwh
 import asyncio
 from collections.abc import Sequence
 
+from mailgate.observe import metrics
 from storage.blobs import Blobs, BlobWriter
 
 _ROUNDS = 3  # under way at once, so that one large file does not hold up the small ones
@@ -44,8 +45,10 @@ class DurableBlobs:
         group, self._waiting = self._waiting, []
         writers = [writer for some, _ in group for writer in some]
         try:
-            await asyncio.to_thread(self._blobs.commit, writers)
+            with metrics.timed("blobs"):
+                await asyncio.to_thread(self._blobs.commit, writers)
         except BaseException as error:  # whoever waits must hear of it, whatever it is
+            metrics.blob_errors.labels("commit").inc()
             told = error if isinstance(error, Exception) else OSError("the blobs were not synced")
             for _, done in group:
                 if not done.done():

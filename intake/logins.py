@@ -14,6 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from intake.bans import Ruling
 from intake.defender import Defender
+from mailgate.observe import metrics
 from mailgate.settings import Limits
 from storage.ledger import Ledger
 from storage.ledger.credentials import Secrets, secrets_by_name, secrets_of
@@ -91,6 +92,8 @@ class Logins:
                 async with self._hashing:
                     login = await check_login(self._ledger, username, password, self._clock())
                 asked.right = login is not None
+        outcome = "right" if login else "wrong" if asked.ruling is Ruling.LOOK else asked.ruling.value
+        metrics.logins.labels("password", outcome).inc()
         if login is None:
             await asyncio.sleep(answer_at - loop.time())
         return login

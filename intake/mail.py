@@ -6,8 +6,9 @@ What lives here: split, judge, decode, and the values to record. No transaction,
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +42,11 @@ class Recipient:
     address: str
     tag: str = ""
 
+    @property
+    def delivery(self) -> tuple[int, bool]:
+        """Give what makes two addresses one delivery: the connection, and whether it is a dry run."""
+        return self.connection.id, self.tag == DRY_RUN_TAG
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mail:
@@ -61,6 +67,8 @@ class Mail:
     )
     helo: str = ""
     trusted: tuple[str, ...] = ()  #: authserv-ids of the server that handed the mail over: their topmost word counts
+    begun: float | None = None  #: when its first byte came, by the monotonic clock
+    whole: float = field(default_factory=time.monotonic)  #: when its last byte had come
     last_try: bool = False  #: the mail does not come again: what DNS does not answer now counts as not proven
 
     @property

@@ -8,17 +8,22 @@ import contextlib
 import signal
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from intake.accept import Intake
 from intake.defender import Defender
 from intake.logins import Logins
 from mailgate.house import House, only_service, open_house
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, metrics, traces
 from mailgate.settings import Settings, SettingsError
+from mailgate.watch import Pulse, WatchDoor
+from mailgate.watch.pulse import Stage
 from models.faults import TemporaryError
 from storage.descriptors import load_data_types
-from storage.engine import database_url
+from storage.duty import Alone, Duty, Leased
+from storage.heartbeat import Heartbeat, Self, new_node_id
 from transfer.folder import LedgerFolders
 from transfer.settler import Settler
 
@@ -88,10 +93,32 @@ def mailbox_door(house: House) -> "MailboxDoor":
     return ImapDoor(house.settings, house.ledger, intake)
 
 
-def _make_post(house: House) -> "Post":
-    from imports.post import Post
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """This process among the others of its database: its name, and the duties that one has at a time."""
 
-    return Post(house.ledger, house.blobs, make_courier(house.settings), house.settings)
+    house: House
+    node: Self
+
+    def duty(self, name: str) -> Duty:
+        """Give a duty; where no other process can be, it is ours."""
+        return Alone() if self.node.alone else Leased(self.house.ledger, name, self.node.id)
+
+    def make_post(self) -> "Post":
+        """Make the post; where others owe answers too, it looks more often."""
+        from imports.post import Post
+
+        house = self.house
+        return Post(
+            house.ledger, house.blobs, make_courier(house.settings), house.settings, duty=self.duty("post"),
+            look=1.0 if self.node.alone else 0.25,
+        )  # fmt: skip
+
+
+def join(house: House, roles: tuple[str, ...]) -> Cluster:
+    """Name this process."""
+    alone = house.engine.dialect.name == "sqlite"
+    return Cluster(house, Self(id=new_node_id(), roles=roles, version=version("mailgate"), alone=alone))
 
 
 class Service:
@@ -100,9 +127,11 @@ class Service:
     def __init__(self, house: House, roles: tuple[str, ...]) -> None:
         self._house = house
         self._roles = roles
+        self._cluster = join(house, roles)
+        self._heartbeat = Heartbeat(house.engine, self._cluster.node)
         settings = house.settings
         self._tasks: list[asyncio.Task[None]] = []
-        self._post = _make_post(house) if "worker" in roles else None
+        self._post = self._cluster.make_post() if "worker" in roles else None
         ring = self._post.ring if self._post is not None else lambda: None
         senders = make_checker(settings) if MAIL_ROLES & set(roles) else None
         self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring, senders=senders)
@@ -115,6 +144,10 @@ class Service:
         self._defender = Defender(house.ledger, settings.limits)
         logins = Logins(house.ledger, self._defender, settings.limits)
         self._doors = list(self._make_doors(logins))
+        self._pulse = Pulse()
+        self._watch_door: WatchDoor | None = None
+        if settings.metrics.enabled:
+            self._watch_door = WatchDoor(settings, self._pulse, house.ledger, house.engine, house.blobs)
         self._mailboxes = self._make_mailboxes() if "poller" in roles else None
         self._pool: ParsePool | None = None
         self._importer: Importer | None = None
@@ -128,6 +161,9 @@ class Service:
 
     async def start(self) -> list[tuple[str, str, int]]:
         """Start every role; gives the open doors, which take mails and files from now on."""
+        watched = await self._watch_door.open() if self._watch_door is not None else []
+        self._watch(self._pulse.beat())
+        await asyncio.to_thread(self._heartbeat.start)  # before any work is done in this node's name
         if "worker" in self._roles:
             await self._start_worker()
         await self._defender.load()
@@ -137,7 +173,9 @@ class Service:
             self._watch(self._settler.run())
         if self._mailboxes is not None:
             self._watch(self._mailboxes.run())
-        return [opened for door in self._doors for opened in await door.open()]
+        opened = [opened for door in self._doors for opened in await door.open()]
+        self._pulse.stage = Stage.OPEN
+        return opened + watched
 
     async def wait(self) -> None:
         """Return when a task of the service has failed; it never ends well by itself."""
@@ -145,6 +183,7 @@ class Service:
 
     async def stop(self) -> None:
         """Close the doors, let what runs finish for a while, and leave the rest to the next start."""
+        self._pulse.stage = Stage.STOPPING
         await asyncio.gather(*(door.close() for door in (*self._doors, self._mailboxes) if door is not None))
         await self._intake.drain()
         if self._importer is not None:
@@ -156,8 +195,11 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(TemporaryError):
             await self._defender.keep()
+        await asyncio.to_thread(self._heartbeat.stop)
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
+        if self._watch_door is not None:
+            await self._watch_door.close()
 
     def _make_doors(self, logins: Logins) -> "Iterator[SmtpDoor | SftpDoor | FtpDoor]":
         if "smtp" in self._roles:
@@ -191,12 +233,15 @@ class Service:
             )
         )
         self._importer = Importer(house.ledger, house.blobs, self._pool, house.settings, on_finished=self._post.ring)
-        url = database_url(house.settings.database_path)
-        self._jobs = JobEngine(house.job_engine, url, self._importer, at_once=limits.parse_workers * 2)
+        self._jobs = JobEngine(
+            house.job_engine, house.settings.ledger_url, self._importer, node_id=self._cluster.node.id,
+            at_once=limits.parse_workers * 2,
+        )  # fmt: skip
         await self._jobs.launch()
         housekeeper = Housekeeper(
-            house.ledger, house.blobs, self._jobs, house.jobs, house.settings, on_owed=self._post.ring
-        )
+            house.ledger, house.blobs, self._jobs, house.jobs, house.settings, on_owed=self._post.ring,
+            duty=self._cluster.duty("housekeeping"),
+        )  # fmt: skip
         self._watch(self._post.run())
         self._watch(housekeeper.run())
 
@@ -205,6 +250,7 @@ class Service:
 
         def ended(done: asyncio.Task[None]) -> None:
             if not done.cancelled() and done.exception() is not None and not self._failed.done():
+                self._pulse.failure = repr(done.exception())[:300]
                 self._failed.set_exception(done.exception() or RuntimeError("a task ended"))
 
         task.add_done_callback(ended)
@@ -217,6 +263,7 @@ async def serve(settings: Settings, roles: tuple[str, ...]) -> None:
     Raises DataTypesWrong before anything opens where an import would fail on it.
     """
     load_data_types(settings.data_types_dir, settings.enums)
+    _name_process(settings, roles)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
     with only_service(settings), open_house(settings) as house:
@@ -239,3 +286,17 @@ async def serve(settings: Settings, roles: tuple[str, ...]) -> None:
             log.info("stopping")
             await service.stop()
             log.info("stopped")
+            await asyncio.to_thread(traces.disable)
+
+
+def _name_process(settings: Settings, roles: tuple[str, ...]) -> None:
+    """Say in metrics and traces which version this is and what it does; SettingsError without the extra for traces."""
+    known = version("mailgate")
+    metrics.build.labels(known).set(1)
+    for role in roles:
+        metrics.roles.labels(role).set(1)
+    if settings.traces.endpoint:
+        try:
+            traces.enable(settings.traces.endpoint, {"service.version": known, "mailgate.roles": ",".join(roles)})
+        except traces.TracingNotInstalled as error:
+            raise SettingsError(f"traces.endpoint: {error}") from None

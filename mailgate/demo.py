@@ -20,7 +20,11 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-_VARIABLES = {"MAILGATE_SMTP__PORT": "0", "MAILGATE_DNS__LOOKUPS": "false"}  # any port, and nobody outside is asked
+_VARIABLES = {  # any port, and nobody outside is asked
+    "MAILGATE_SMTP__PORT": "0", "MAILGATE_SFTP__PORT": "0", "MAILGATE_METRICS__PORT": "0",
+    "MAILGATE_FTP__PORT": "0", "MAILGATE_FTP__PASSIVE_PORTS": "0",
+    "MAILGATE_DNS__LOOKUPS": "false",
+}  # fmt: skip
 _CONNECTION = """\
 [[account]]
 name = "acme"

@@ -9,6 +9,8 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -16,8 +18,9 @@ from intake.provisioning import is_generated
 from mailgate.app import make_signer
 from mailgate.authenticity import is_installed
 from mailgate.findings import Finding, examine_ftp, is_open_to_others
-from mailgate.house import NotReady, open_house
+from mailgate.house import NotReady, open_blobs, open_house
 from mailgate.settings import Settings, SettingsError
+from mailgate.settings.values import Networks
 from mailgate.tls import certificate_ends
 from models.connection import Rule
 from storage.blobs import DiskBlobs
@@ -29,7 +32,9 @@ from storage.ledger.defence import list_bans
 from storage.ledger.history import open_alarms
 from transfer.sftp_keys import HostKeyFault, host_key_fingerprints
 
+_WIDE = {4: 16, 6: 48}  #: a network with a shorter prefix is no handful of balancers
 _SOON = timedelta(days=21)
+_SKEW = 60.0  # seconds
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -44,9 +49,11 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     wanted = [
         ("smtp.port", settings.smtp.host, settings.smtp.port),
         ("smtp.tls_port", settings.smtp.host, settings.smtp.tls_port),
+        ("smtp.lmtp_port", settings.smtp.host, settings.smtp.lmtp_port),
         ("sftp.port", settings.sftp.host, settings.sftp.port),
         ("ftp.port", settings.ftp.host, settings.ftp.port),
         ("ftp.implicit_port", settings.ftp.host, settings.ftp.implicit_port),
+        ("metrics.port", settings.metrics.host, settings.metrics.port if settings.metrics.enabled else 0),
     ]
     running = _is_served(settings)
     for name, host, port in wanted:
@@ -169,6 +176,9 @@ def _proof(settings: Settings, rule: Rule) -> Iterator[Finding]:
 
 
 def _blob_store(settings: Settings) -> Iterator[Finding]:
+    if settings.blob_url:
+        yield from _object_store(settings)
+        return
     if not settings.data_dir.is_dir():
         return  # _disk says so; trying would make it
     try:
@@ -182,6 +192,36 @@ def _blob_store(settings: Settings) -> Iterator[Finding]:
             subject="blob store",
             finding=f"{settings.blob_dir} takes no files: {error}",
             fix="mend its permissions or disk",
+        )
+
+
+def _object_store(settings: Settings) -> Iterator[Finding]:
+    from storage.objects import ObjectBlobs
+
+    try:
+        blobs = open_blobs(settings)
+        assert isinstance(blobs, ObjectBlobs)
+        ahead, safe = blobs.try_out()
+    except (NotReady, OSError) as error:
+        yield Finding(
+            subject="blob store", finding=f"{settings.blob_url} takes no files: {error}",
+            fix="look at blob_url, at [s3] endpoint, region and keys, and at the clock and the network of this machine",
+        )  # fmt: skip
+        return
+    if not safe:
+        yield Finding(
+            subject="blob store", finding=f"{settings.blob_url} writes an object a second time where it must refuse",
+            fix="use a store that honours If-None-Match on PUT",
+        )  # fmt: skip
+    if abs(ahead) > _SKEW:
+        yield Finding(
+            subject="clock", finding=f"the clock is {ahead:+.0f} seconds off the object store's",
+            fix="set the clock, and let NTP keep it: the store refuses requests 15 minutes off",
+        )  # fmt: skip
+    endpoint = settings.s3.endpoint
+    if endpoint.startswith("http://") and not _is_here(urlsplit(endpoint).hostname or ""):
+        yield Finding(
+            subject="settings", finding="files travel to the object store in clear", fix="set s3.endpoint to https://"
         )
 
 
@@ -272,6 +312,40 @@ def _trust(settings: Settings) -> Iterator[Finding]:
             subject="settings", finding="smtp.trusted_proxies trusts every address there is",
             fix="name the addresses of your own mail servers",
         )  # fmt: skip
+    if smtp.lmtp_port and not _is_here(smtp.host) and not smtp.trusted_proxies:
+        yield Finding(
+            subject="settings", finding="LMTP is open to others, and smtp.trusted_proxies names no server of yours",
+            fix="name it there and let a firewall keep all others out, or listen on loopback",
+        )  # fmt: skip
+    for key, networks in _balancers(settings).items():
+        for network in networks:
+            if network.prefixlen < _WIDE[network.version]:
+                yield Finding(
+                    subject="settings", finding=f"{key} has {network}: whoever is in it says who he is, and must",
+                    fix="name the addresses of your balancers alone",
+                )  # fmt: skip
+
+
+def _balancers(settings: Settings) -> dict[str, Networks]:
+    """Give every setting that names balancers, by its key."""
+    return {
+        f"{name}.proxy_protocol_from": section.proxy_protocol_from
+        for name, section in settings
+        if hasattr(section, "proxy_protocol_from")
+    }
+
+
+def _watching(settings: Settings) -> Iterator[Finding]:
+    if settings.metrics.enabled and settings.metrics.host in {"0.0.0.0", "::"}:  # noqa: S104 - looked for, not bound
+        yield Finding(
+            subject="settings", finding="metrics and health are shown to everyone who reaches this machine",
+            fix="set [metrics] host to an address of your monitoring's network, or keep others out with a firewall",
+        )  # fmt: skip
+    if settings.traces.endpoint and find_spec("opentelemetry") is None:
+        yield Finding(
+            subject="settings", finding="traces.endpoint is set, and what sends traces is not installed",
+            fix='pip install "mailgate[otel]"',
+        )  # fmt: skip
 
 
 def _signing(settings: Settings) -> Iterator[Finding]:
@@ -325,5 +399,6 @@ _ALARM_FIXES = {
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _disk, _database, _blob_store, _certificate, _host_keys, _clock, _ports, _risky_settings, examine_ftp, _data_types,
+    _disk, _database, _blob_store, _certificate, _host_keys, _clock, _ports, _risky_settings, _watching, examine_ftp,
+    _data_types,
 )  # fmt: skip

@@ -41,6 +41,10 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+#: A number that may pass 2^31 in a large installation; SQLite's integers have 64 bits anyway.
+BigNumber = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
 class Account(SQLModel, table=True):
     """A client organisation; it owns connections and credentials and sees only its own."""
 
@@ -124,7 +128,7 @@ class Delivery(SQLModel, table=True):
     message_id: str = ""
     subject: str = ""
     references: list[str] = Field(default_factory=list, sa_type=sa.JSON)
-    size: int = 0  #: bytes
+    size: int = Field(default=0, sa_type=BigNumber)  #: bytes
     sha256: str = ""  #: of the whole mail
     dry_run: bool = False
     parts: list[dict[str, Any]] = Field(default_factory=list, sa_type=sa.JSON)  #: leaves that are no upload, with why
@@ -147,7 +151,7 @@ class Upload(SQLModel, table=True):
     connection_id: int = Field(foreign_key="connection.id")
     file_name: str
     other_names: list[str] = Field(default_factory=list, sa_type=sa.JSON)
-    size: int | None = None  #: bytes
+    size: int | None = Field(default=None, sa_type=BigNumber)  #: bytes
     sha256: str = ""
     status: str = Field(index=True)
     code: str | None = None
@@ -165,14 +169,16 @@ class FolderFile(SQLModel, table=True):
     __tablename__ = "folder_file"
     __table_args__ = (sa.Index("ix_folder_file_place", "credential_id", "folder", "dry_run", "gone_at"),)
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigNumber)
     credential_id: int = Field(foreign_key="credential.id")
     folder: str  #: the connection's, absolute
     dry_run: bool = False  #: in ``<folder>/dryrun``
     name: str  #: NFC
     upload_id: str | None = Field(default=None, foreign_key="upload.id", unique=True)  #: none: a marker that waits
     spool: str | None = Field(default=None, index=True)  #: the file with its bytes, until it is judged
-    size: int = 0  #: bytes, as of the last close or cut
+    node: str | None = None  #: that wrote to it last, by the name of that start
+    blob: str | None = Field(default=None, index=True)  #: its bytes where all nodes find them, until it is judged
+    size: int = Field(default=0, sa_type=BigNumber)  #: bytes, as of the last close or cut
     generation: int = 1  #: counts its openings: what settled must be what was closed last
     marked: bool = False  #: its marker file has come
     visit: str | None = Field(default=None, index=True)  #: the session that must end before it vanishes
@@ -191,7 +197,7 @@ class FolderAnswer(SQLModel, table=True):
         sa.Index("ix_folder_answer_place", "credential_id", "folder", "name"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigNumber)
     credential_id: int = Field(foreign_key="credential.id")
     folder: str  #: the connection's, absolute
     name: str  #: the newest has the plain name, an older one carries its trace id
@@ -218,6 +224,7 @@ class Attempt(SQLModel, table=True):
     no_rows: bool = False  #: header only: does not count as the first of its content
     result: dict[str, Any] | None = Field(default=None, sa_type=sa.JSON)
     errors_blob: str | None = Field(default=None, index=True)
+    errors_bytes: int | None = Field(default=None, sa_type=sa.BigInteger)  #: none: written before it was noted
     queued_at: datetime = Field(sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -235,7 +242,7 @@ class DeliveryIdentity(SQLModel, table=True):
 class Event(SQLModel, table=True):
     """One change of state: from, to, when, why."""
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigNumber)
     trace_id: str = Field(foreign_key="delivery.trace_id", index=True)
     subject: str  #: trace id, upload id, or upload id with #attempt
     before: str | None = None
@@ -252,7 +259,7 @@ class Answer(SQLModel, table=True):
         sa.Index("ix_answer_due", "state", "next_at"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigNumber)
     trace_id: str = Field(foreign_key="delivery.trace_id")
     kind: str  #: receipt or result
     sequence: int = 1  #: a resend, a replay's result, or the rest after a partial result is a further one
@@ -272,7 +279,7 @@ class Answer(SQLModel, table=True):
 class Alarm(SQLModel, table=True):
     """Something an operator must look at; open while ``cleared_at`` is empty."""
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigNumber)
     connection_id: int | None = Field(default=None, foreign_key="connection.id")
     kind: str
     subject: str  #: what it is about, e.g. an upload id; one open alarm per kind and subject
@@ -339,7 +346,7 @@ class Defence(SQLModel, table=True):
     failures: list[list[Any]] = Field(default_factory=list, sa_type=sa.JSON)  #: time, points, the other side
     banned_until: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     bans: int = 0  #: in a row
-    updated_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
 class KnownLogin(SQLModel, table=True):
@@ -349,3 +356,21 @@ class KnownLogin(SQLModel, table=True):
     user: str = Field(primary_key=True)  #: a digest
     address: str = Field(primary_key=True)
     seen_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class Node(SQLModel, table=True):
+    """A service process, from its start until a day after it was seen last; times by the database's clock."""
+
+    id: str = Field(primary_key=True)  #: unlike that of any other process, and of the same one before it
+    roles: list[str] = Field(default_factory=list, sa_type=sa.JSON)
+    version: str = ""
+    started_at: datetime = Field(sa_type=UtcDateTime)
+    seen_at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class Lease(SQLModel, table=True):
+    """A duty that one node of the cluster has at a time; ``until`` by the database's clock."""
+
+    name: str = Field(primary_key=True)
+    holder: str  #: a node; empty: nobody
+    until: datetime = Field(sa_type=UtcDateTime)

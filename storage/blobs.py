@@ -1,7 +1,7 @@
 """Stored files: bytes under our own random ids, durable before anybody is told.
 
-What lives here: the seam of at most five methods and its two implementations, disk and memory. Nothing here knows
-whose bytes they are.
+What lives here: the seam of at most five methods and two of its implementations, disk and memory; the third is
+``storage.objects``. Nothing here knows whose bytes they are.
 """
 
 import errno
@@ -23,6 +23,15 @@ _ID = re.compile(r"[0-9]{8}-[0-9a-f]{32}", re.ASCII)
 def new_blob_id(now: datetime) -> str:
     """Make an id: the day it is stored on and 128 random bits."""
     return f"{now.astimezone(UTC):%Y%m%d}-{secrets.token_hex(16)}"
+
+
+def is_blob_id(text: str) -> bool:
+    """Tell an id of a blob from any other text."""
+    return _ID.fullmatch(text) is not None
+
+
+class BlobsAway(OSError):
+    """Say that the place where blobs are kept does not answer now: nothing is known of any blob."""
 
 
 class BlobWriter(Protocol):
@@ -51,7 +60,7 @@ class Blobs(Protocol):
         """Make blobs durable, all of them; OSError when one is not, and then none may be relied on."""
 
     def open(self, blob_id: str) -> BinaryIO:
-        """Open a stored blob for reading; FileNotFoundError when there is none."""
+        """Open a stored blob for reading and seeking; FileNotFoundError when there is none, else OSError."""
 
     def delete(self, blob_id: str) -> None:
         """Forget a blob; one that is gone already is no error."""
@@ -164,7 +173,7 @@ class DiskBlobs:
         """List the ids of blobs last written before a moment."""
         for day in sorted(self._root.glob("[0-9]" * 8)):
             for path in day.iterdir():
-                if not _ID.fullmatch(path.name):
+                if not is_blob_id(path.name):
                     continue  # not ours to judge
                 try:
                     if path.stat().st_mtime < moment.timestamp():
@@ -174,7 +183,7 @@ class DiskBlobs:
 
     def path(self, blob_id: str) -> Path:
         """Name the file of a blob, for a worker that maps it."""
-        if not _ID.fullmatch(blob_id):
+        if not is_blob_id(blob_id):
             raise FileNotFoundError(blob_id)
         return self._root / blob_id[:8] / blob_id
 

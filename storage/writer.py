@@ -6,6 +6,7 @@ hears of success only after the commit that holds it.
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from mailgate.observe import metrics
 from models.faults import TemporaryError
+from storage.locks import EVERYTHING, Things, together
 
 _GROUP = 64  # jobs in one commit: beyond this the waiting grows more than the sync saves
 
@@ -36,6 +39,8 @@ class _Job:
     work: Callable[[Session], Any] | None = None
     together: Together | None = None  #: one of several items that this function takes at once
     item: Any = None
+    things: Things | None = EVERYTHING  #: what it touches
+    until: float | None = None  #: by the monotonic clock: whoever waits for it has given up then
 
 
 class Writer:
@@ -44,16 +49,24 @@ class Writer:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        metrics.writer_waiting.set_function(self._jobs.qsize)
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Session], Any]) -> "Future[Any]":
-        """Queue one transaction; the future holds what ``work`` returned, once it is durable."""
-        return self._put(_Job(Future(), work=work))
+    def submit(
+        self, work: Callable[[Session], Any], *, things: Things | None = EVERYTHING, within: float | None = None
+    ) -> "Future[Any]":
+        """Queue one transaction; the future holds what ``work`` returned, once it is durable.
 
-    def submit_together(self, function: Together, item: Any) -> "Future[Any]":
+        ``things``: what it touches (``storage.locks``). ``within``: seconds after which it is begun no more.
+        """
+        return self._put(_Job(Future(), work=work, things=things, until=_until(within)))
+
+    def submit_together(
+        self, function: Together, item: Any, *, things: Things | None = EVERYTHING, within: float | None = None
+    ) -> "Future[Any]":
         """Queue one item of a transaction that takes several at once and gives a result or an exception for each."""
-        return self._put(_Job(Future(), together=function, item=item))
+        return self._put(_Job(Future(), together=function, item=item, things=things, until=_until(within)))
 
     def close(self) -> None:
         """Finish what is queued and end the thread."""
@@ -72,7 +85,9 @@ class Writer:
             if job is None:
                 return
             group, ending = self._gather(job)
-            self._commit(group)
+            metrics.writer_group.observe(len(group))
+            with metrics.writer_seconds.time():
+                self._commit(group)
             if ending:
                 return
 
@@ -90,8 +105,13 @@ class Writer:
 
     def _commit(self, group: list[_Job]) -> None:
         results: dict[_Job, Any] = {}
+        group = _wanted(group)
+        things = together(job.things for job in group)
         try:
-            with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+            with (
+                self._engine.connect().execution_options(writes=True if things is None else things) as connection,
+                connection.begin(),
+            ):
                 for jobs in _runs(group):
                     results.update(_perform(connection, jobs))
                     _check_open(connection)
@@ -105,14 +125,31 @@ class Writer:
                 job.future.set_result(result)
 
 
+def _until(within: float | None) -> float | None:
+    return None if within is None else time.monotonic() + within
+
+
+def _wanted(group: list[_Job]) -> list[_Job]:
+    """Leave out the jobs whose callers have given up waiting: what they were told must stay true."""
+    now, wanted = time.monotonic(), []
+    for job in group:
+        if job.until is not None and job.until < now:
+            job.future.set_exception(LedgerBusy("the database cannot answer now: too many wait for it"))
+        else:
+            wanted.append(job)
+    return wanted
+
+
 def _check_open(connection: sa.Connection) -> None:
-    """Raise when the database has ended the transaction by itself.
+    """Raise when the database has ended the transaction by itself, or its connection is gone.
 
     On an I/O error or a full disk inside one statement SQLite may roll back everything and go on without a transaction:
     what came before is gone, what comes after would commit by itself, and the commit at the end would do nothing and
     say nothing.
     """
     if connection.dialect.name != "sqlite":
+        if connection.invalidated or connection.closed:
+            raise TransactionLost("the connection to the database was lost")
         return
     driver = connection.connection.dbapi_connection
     if driver is None or not driver.in_transaction:

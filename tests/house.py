@@ -31,6 +31,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+import psycopg
 import structlog
 
 from intake.accept import Intake
@@ -217,7 +218,7 @@ class RunningService:
         """Start on free ports and return when it is ready; keywords are settings, e.g. ``LIMITS__SMTP_IDLE="1s"``."""
         assert self._process is None, "the service runs already"
         environment = {**os.environ, "MAILGATE_SMTP__PORT": "0", "MAILGATE_SFTP__PORT": "0"}
-        environment |= {"MAILGATE_FTP__PORT": "0", "MAILGATE_FTP__PASSIVE_PORTS": "0"}
+        environment |= {"MAILGATE_FTP__PORT": "0", "MAILGATE_FTP__PASSIVE_PORTS": "0", "MAILGATE_METRICS__PORT": "0"}
         environment["MAILGATE_DNS__LOOKUPS"] = "false"
         environment.update({f"MAILGATE_{name}": value for name, value in variables.items()})
         words = ["serve", *(["--roles", roles] if roles else [])]
@@ -436,8 +437,11 @@ def database_once() -> Path:
     return settings.data_dir
 
 
-def rows_of(database: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Ask a database beside its service."""
+def rows_of(database: Path | str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Ask a database beside its service: an SQLite file, or the URL of a Postgres database."""
+    if isinstance(database, str):
+        with psycopg.connect(database) as postgres:
+            return list(postgres.execute(statement.replace("?", "%s"), values))  # type: ignore[call-overload]
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
     try:
         return list(connection.execute(statement, values))

@@ -41,6 +41,8 @@ def answer_size(answer: AnswerInFolder, blobs: Blobs, contact: str) -> int:
     if answer.kind != ERRORS:
         return len(answer_bytes(answer, contact))
     blob = answer.attempt.errors_blob if answer.attempt else None
+    if blob is not None and answer.attempt is not None and answer.attempt.errors_bytes is not None:
+        return answer.attempt.errors_bytes  # a folder is listed without asking an object store for each file
     try:
         with blobs.open(blob or "") as source:
             return size_of(source)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from transfer.under_way import UnderWay
+from transfer.view import NotNow
 
 _AHEAD = 1 << 20
 
@@ -37,11 +38,14 @@ class FileReader:
         self._start, self._ahead = 0, b""
 
     async def read(self, offset: int, size: int) -> bytes:
-        """Give up to so many bytes."""
+        """Give up to so many bytes; NotNow when they cannot be read now."""
         there = offset - self._start
         if there >= 0 and there + size <= len(self._ahead):
             return self._ahead[there : there + size]
-        self._start, self._ahead = offset, await asyncio.to_thread(self._read, offset, max(size, _AHEAD))
+        try:
+            self._start, self._ahead = offset, await asyncio.to_thread(self._read, offset, max(size, _AHEAD))
+        except OSError as error:
+            raise NotNow("the file cannot be read now: try again later") from error
         return self._ahead[:size]
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import asyncssh
 
 from intake.logins import Logins
+from mailgate.listening import Listener, Proxies
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from transfer.sftp_company import Company
@@ -19,7 +20,6 @@ from transfer.sftp_keys import host_key_fingerprints, make_host_keys, read_host_
 from transfer.view import Folders
 
 log = get_logger("sftp")
-_BACKLOG = 512
 _GRACE = 4.0  # seconds for uploads under way, of the ten that a stop may take
 _KEEPALIVE = 30
 _PACKET = 64 * 1024
@@ -48,29 +48,34 @@ class SftpDoor:
     ) -> None:  # fmt: skip
         self._settings = settings
         self._company = Company(settings, logins, folders, clock=clock)
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._watching: asyncio.Task[None] | None = None
 
     async def open(self) -> list[tuple[str, str, int]]:
         """Begin to listen; gives name, host and port. Host keys that are missing are made, and fingerprints logged."""
-        sftp, paths = self._settings.sftp, self._settings.host_key_paths
+        sftp, limits, paths = self._settings.sftp, self._settings.limits, self._settings.host_key_paths
         if await asyncio.to_thread(make_host_keys, paths):
             log.warning("host keys made", paths=[str(path) for path in paths])
         for algorithm, fingerprint in host_key_fingerprints(paths).items():
             log.info("host key", algorithm=algorithm, fingerprint=fingerprint)
         options = await self._options(read_host_keys(paths))
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: self._connection(loop, options), sftp.host, sftp.port, backlog=_BACKLOG
+        proxies = Proxies(
+            networks=sftp.proxy_protocol_from, seconds=limits.proxy_header_time.total_seconds(),
+            most=limits.proxy_header_bytes,
+        )  # fmt: skip
+        self._listener = Listener(
+            "sftp", lambda client: Connection(loop, options, Guest(self._company, client)), proxies
         )
+        port = await self._listener.open(sftp.host, sftp.port)
         self._watching = asyncio.create_task(self._company.watch())
-        return [("sftp", sftp.host, int(self._server.sockets[0].getsockname()[1]))]
+        return [("sftp", sftp.host, port)]
 
     async def close(self) -> None:
         """Take no new guests, let uploads under way finish for a while, then say goodbye to all."""
-        if self._server is None:
+        if self._listener is None:
             return
-        self._server.close()
+        self._listener.close()
         if self._watching is not None:
             self._watching.cancel()
         loop = asyncio.get_running_loop()
@@ -87,9 +92,6 @@ class SftpDoor:
             await asyncio.wait(self._company.serving, timeout=_GRACE)
 
     # --- asyncssh
-
-    def _connection(self, loop: asyncio.AbstractEventLoop, options: asyncssh.SSHServerConnectionOptions) -> Connection:
-        return Connection(loop, options, Guest(self._company))
 
     async def _options(self, keys: list[asyncssh.SSHKey]) -> asyncssh.SSHServerConnectionOptions:
         options: asyncssh.SSHServerConnectionOptions = await asyncssh.SSHServerConnectionOptions.construct(

@@ -24,7 +24,7 @@ from asyncssh.packet import SSHPacket
 from asyncssh.stream import SSHReader, SSHServerStreamSession, SSHWriter
 
 from intake.logins import Login
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, metrics
 from models.faults import MailgateError, TemporaryError
 from transfer.sftp_company import Company
 from transfer.sftp_files import Files
@@ -42,16 +42,17 @@ _UNREAD = 1024 * 1024  # bytes of answers that may wait for a client before its 
 class Guest(asyncssh.SSHServer):
     """Answer what asyncssh asks about one connection: who may log in, and which sessions it may open."""
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: Company, address: str) -> None:
         self.company = company
         self.login: Login | None = None
-        self.address = ""
+        self.address = address  #: of the client, also where a proxy passes it on
         self.username = ""
         self.failures = 0
         self._tries = 0
         self.sessions: set[Session] = set()
         self.last_heard = asyncio.get_running_loop().time()
         self._candidate: Login | None = None
+        self._by_key = False
         self._connection: Any = None
 
     # --- the life of the connection
@@ -59,8 +60,6 @@ class Guest(asyncssh.SSHServer):
     def connection_made(self, conn: Any) -> None:
         """Ask the gate; a connection that is one too many hears why."""
         self._connection = conn
-        peer = conn.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         refusal = self.company.enter(self)
         if refusal:
             log.warning("turned away", peer=self.address, reason=refusal)
@@ -101,6 +100,7 @@ class Guest(asyncssh.SSHServer):
         self._candidate = None
         if self._tries_are_over():
             return False
+        self._by_key = True
         line = key.export_public_key("openssh").decode("ascii", "replace")
         try:
             self._candidate = await self.company.logins.by_key(username, line)
@@ -114,6 +114,7 @@ class Guest(asyncssh.SSHServer):
         self._candidate = None
         if self._tries_are_over():
             return False
+        self._by_key = False
         try:
             self._candidate = await self.company.logins.by_password(username, password, self.address)
         except TemporaryError as error:
@@ -141,6 +142,8 @@ class Guest(asyncssh.SSHServer):
             self._connection.disconnect(DISC_TOO_MANY_CONNECTIONS, refusal)
             return
         log.info("login", peer=self.address, credential=self.login.credential, client=self.client_version)
+        if self._by_key:  # passwords were counted where they were looked at
+            metrics.logins.labels("key", "right").inc()
 
     @property
     def client_version(self) -> str:

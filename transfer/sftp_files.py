@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import asyncssh
 from asyncssh import FXF_APPEND, FXF_CREAT, FXF_EXCL, FXF_TRUNC, FXF_WRITE, SFTPAttrs, SFTPName, SFTPVFSAttrs
 
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from models.faults import TemporaryError
 from transfer.sftp_words import attributes, name_of, path_of, reason, status, worth_telling
 from transfer.view import Begin, Entry, Kind, NoSuchName, NotAllowed, Reader, Refused, Visit, Writer
@@ -48,6 +48,7 @@ def _said(
             raise
         except (Refused, TemporaryError) as error:
             if worth_telling(error):
+                notes.refused("sftp", "not_now" if isinstance(error, TemporaryError) else "not_allowed")
                 log.info("refused", call=call.__name__, reason=reason(error), **self.who)
                 self.tell(f"mailgate: {reason(error)}\n")
             raise status(error) from None

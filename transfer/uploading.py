@@ -9,18 +9,20 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar
 
+from mailgate.observe import notes
 from matching.names import printable
 from matching.uploads import after_close, assign, marked_name, markers_of, refuse_name
 from models.codes import Code
 from models.connection import Rule
 from models.faults import TemporaryError
 from models.states import UploadStatus
+from storage.blobs import BlobsAway
 from storage.ledger import arriving, folders
 from storage.ledger.arriving import Held, Opening, Overtaken, QuotaReached, Whole
 from storage.ledger.connections import ConnectionRef
 from storage.ledger.folders import Place, Seen
 from transfer.live import Live
-from transfer.premises import Home, Premises
+from transfer.premises import Home, Premises, log
 from transfer.under_way import UnderWay
 from transfer.view import Begin, NameTaken, NoRoom, NoSuchName, NotAllowed, NotNow, Refused, Stored, Writer
 from transfer.writing import MarkerWriter, UploadWriter, VersionWriter, stored
@@ -105,6 +107,9 @@ class Uploading:
             if (live := owner.live.void(seen.file_id, f"{printable(name)} was removed")) is not None:
                 await live.under_way.shut()
             await owner.forget(spools)
+            notes.upload_ended(
+                "upload withdrawn", trace_id=seen.trace_id, outcome="withdrawn", name=name, credential=self._credential
+            )
             return
         raise NotNow(f"{printable(name)} is being changed by another session: try again")
 
@@ -351,6 +356,9 @@ async def told(work: Awaitable[T]) -> T:
         raise NoRoom(str(error)) from error
     except TemporaryError as error:
         raise NotNow(f"this is not possible now: {error}; try again later") from error
+    except BlobsAway as error:
+        log.warning("stored files are away", reason=str(error))
+        raise NotNow("this is not possible now: stored files cannot be reached; try again later") from error
 
 
 def _held(seen: Seen) -> Held:

@@ -176,7 +176,7 @@ class LedgerVisit:
                 for answer in found
             ]  # fmt: skip
 
-        return await asyncio.to_thread(render)
+        return await told(asyncio.to_thread(render))
 
     async def _read_upload(self, home: Home, spot: Spot, path: str, name: str) -> Reader:
         owner = self._owner
@@ -200,7 +200,7 @@ class LedgerVisit:
         found = await told(owner.ledger.read(folder_answers.answers_in, home.credential_id, spot.folder, name))
         if not found:
             raise NoSuchName(f"there is no {path}")
-        return await asyncio.to_thread(open_answer, found[0], owner.blobs, owner.settings.support_contact)
+        return await told(asyncio.to_thread(open_answer, found[0], owner.blobs, owner.settings.support_contact))
 
     async def _remove_answer(self, home: Home, spot: Spot, path: str, name: str) -> None:
         ledger, now = self._owner.ledger, self._owner.now()

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from models.codes import Code
 from models.faults import Fault, TemporaryError
 from models.states import UploadStatus
@@ -132,6 +132,7 @@ class UploadWriter:
             await self._let_go()
             raise NotNow(f"the file cannot be taken now: {error}") from error
         await self._let_go()
+        notes.received(trace_id=live.trace_id, octets=live.under_way.size)
         await self._desk.forget(outcome.spools)
         self._desk.ring()
         return stored(outcome)
@@ -172,7 +173,7 @@ class UploadWriter:
             return
         if outcome is not None:
             await self._desk.forget(outcome.spools)
-        log.info("upload cut off", trace_id=live.trace_id, bytes=kept)
+        notes.upload_ended("upload cut off", trace_id=live.trace_id, outcome="incomplete", bytes=kept)
         self._desk.ring()
 
     async def _keep_nothing(self, error: Refused | NotNow) -> None:
@@ -191,6 +192,8 @@ class UploadWriter:
         except (TemporaryError, Overtaken) as failed:
             log.warning("an upload that was refused is not noted yet", trace_id=live.trace_id, reason=str(failed))
             return
+        outcome = "rejected" if isinstance(error, TooLarge) else "given_up"
+        notes.upload_ended("upload refused", trace_id=live.trace_id, outcome=outcome, reason=str(error))
         await self._desk.forget(spools)
 
     async def _let_go(self) -> None:

@@ -84,14 +84,14 @@ def serve(
     from mailgate.app import ROLES
     from mailgate.app import serve as run_service
     from mailgate.house import NotReady
-    from mailgate.observe import configure_logging
+    from mailgate.observe import configure_logging, metrics
 
     wanted = tuple(role.strip() for role in roles.split(",") if role.strip())
     unknown = [role for role in wanted if role not in ROLES]
     if unknown or not wanted:
         raise Stop(EXIT_USAGE, f"--roles takes {', '.join(ROLES)}; {', '.join(unknown) or 'nothing'} is none of them")
     settings = state.settings()
-    configure_logging()
+    configure_logging(on_line=lambda level, room: metrics.log_lines.labels(level, room).inc())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_service(settings, wanted))
@@ -107,7 +107,7 @@ def migrate() -> None:
 
     settings = state.settings()
     create_database(settings)
-    say(f"{settings.database_path} has the current schema.")
+    say(f"{settings.database_name} has the current schema.")
 
 
 def doctor() -> None:

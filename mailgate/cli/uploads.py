@@ -212,6 +212,7 @@ def _accepted(rooms: Any, found: Any, out: Path | None) -> None:
     from parsing import Options, parse
     from storage.descriptors import load_data_types
     from storage.ledger.connections import rule_of_version
+    from storage.local import local
 
     delivery, _, upload, attempt = found
     if attempt is None or attempt.result is None or upload.blob is None:
@@ -224,11 +225,14 @@ def _accepted(rooms: Any, found: Any, out: Path | None) -> None:
         format="jsonl" if upload.file_name.lower().endswith((".jsonl", ".ndjson")) else "",
     )  # fmt: skip
     types = load_data_types(rooms.settings.data_types_dir, rooms.settings.enums)
-    report = parse(rooms.blobs.path(upload.blob), types[rule.data_type], options)
-    if out is not None:
-        report.write_accepted(out)
-        return
-    with tempfile.TemporaryDirectory(dir=rooms.settings.spool_dir) as folder:
+    with (
+        local(rooms.blobs, upload.blob, rooms.settings.spool_dir) as original,
+        tempfile.TemporaryDirectory(dir=rooms.settings.spool_dir) as folder,
+    ):
+        report = parse(original, types[rule.data_type], options)
+        if out is not None:
+            report.write_accepted(out)
+            return
         path = Path(folder) / "accepted.csv"
         report.write_accepted(path)
         with path.open("rb") as source:

@@ -26,6 +26,7 @@ from mailgate.settings import Settings
 from models.connection import Remote
 from models.faults import TemporaryError
 from storage.ledger import mailboxes
+from storage.ledger.clock import Clock, database_now
 
 log = get_logger("imap")
 _FIRST_WAIT = 5.0  # seconds after a first failure
@@ -106,7 +107,7 @@ class PollerMeans:
     monotonic: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     open: Callable[[Remote, Settings], Session] = open_session
-    lease_clock: mailboxes.Clock = field(default=mailboxes.database_now)
+    lease_clock: Clock = field(default=database_now)
 
 
 class Poller:

@@ -8,19 +8,34 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from mailgate.settings.limits import Limits
-from mailgate.settings.sections import DataTypeSettings, Dns, Ftp, Pull, Relay, Retention, Sftp, Smtp
+from mailgate.settings.sections import (
+    S3,
+    DataTypeSettings,
+    Dns,
+    Ftp,
+    Metrics,
+    Pull,
+    Relay,
+    Retention,
+    Sftp,
+    Smtp,
+    Traces,
+)
 from mailgate.settings.values import Section, parse_duration
 
 __all__ = [
+    "S3",
     "DataTypeSettings",
     "Dns",
     "Ftp",
     "Limits",
+    "Metrics",
     "Pull",
     "Relay",
     "Retention",
@@ -28,10 +43,12 @@ __all__ = [
     "SettingsError",
     "Sftp",
     "Smtp",
+    "Traces",
     "load_settings",
     "parse_duration",
 ]
 
+_is_bucket_url = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?").fullmatch
 _is_host = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?").fullmatch
 
 
@@ -48,8 +65,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("mailgate-data")
     domain: str = "intake.localhost"
-    database_url: Literal[""] = ""  # Postgres is not built yet
-    blob_url: Literal[""] = ""  # S3 is not built yet
+    database_url: str = Field(default="", repr=False)  #: postgresql://…; empty: SQLite in data_dir
+    database_url_file: Path | None = None
+    blob_url: str = ""  #: s3://bucket/prefix; empty: files in data_dir
     settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5.0  #: that a file in a folder must stay untouched
     operators: tuple[str, ...] = ()
     support_contact: str = ""
@@ -57,11 +75,21 @@ class Settings(BaseSettings):
     dns: Dns = Dns()
     sftp: Sftp = Sftp()
     ftp: Ftp = Ftp()
+    metrics: Metrics = Metrics()
+    traces: Traces = Traces()
     relay: Relay = Relay()
     pull: Pull = Pull()
+    s3: S3 = S3()
     limits: Limits = Limits()
     retention: Retention = Retention()
     data_types: dict[str, DataTypeSettings] = {}
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: str) -> str:
+        if value and not value.startswith("postgresql://"):
+            raise ValueError("database_url is empty, for SQLite, or postgresql://user@host/name")  # it may be a secret
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -69,11 +97,14 @@ class Settings(BaseSettings):
             raise ValueError("domain must be a host name, e.g. intake.example.com")
         if (self.smtp.certificate is None) != (self.smtp.key is None):
             raise ValueError("smtp.certificate and smtp.key belong together: set both or neither")
+        if self.smtp.lmtp_port == 25:
+            raise ValueError("smtp.lmtp_port must not be 25, where SMTP is spoken (RFC 2033 section 5)")
         relay = self.relay
         if len({bool(relay.dkim_domain), bool(relay.dkim_selector), relay.dkim_key is not None}) != 1:
             raise ValueError("relay.dkim_domain, dkim_selector and dkim_key belong together: set all or none")
         if relay.dkim_domain and not (_is_host(relay.dkim_domain) and _is_host(relay.dkim_selector)):
             raise ValueError("relay.dkim_domain and dkim_selector are names as DNS has them, e.g. example.com and mail")
+        _check_s3(self.blob_url, self.s3)
         return self
 
     @property
@@ -98,8 +129,21 @@ class Settings(BaseSettings):
 
     @property
     def database_path(self) -> Path:
-        """Name the SQLite file of ledger and jobs."""
+        """Name the SQLite file of ledger and jobs, where they are not in Postgres."""
         return self.data_dir / "mailgate.sqlite3"
+
+    @property
+    def ledger_url(self) -> str:
+        """Give the URL of the database of ledger and jobs; it may hold a password."""
+        return self.database_url or f"sqlite:///{self.database_path}"
+
+    @property
+    def database_name(self) -> str:
+        """Name the database for people, without its password."""
+        if not self.database_url:
+            return str(self.database_path)
+        parts = urlsplit(self.database_url)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     @property
     def data_types_dir(self) -> Path:
@@ -131,6 +175,15 @@ class Settings(BaseSettings):
     def reply_from(self) -> str:
         """Give the From address of our replies."""
         return self.relay.sender or f"mailgate@{self.domain}"
+
+
+def _check_s3(blob_url: str, s3: S3) -> None:
+    if blob_url and not _is_bucket_url(blob_url):
+        raise ValueError("blob_url must be empty or s3://bucket/prefix")
+    if s3.endpoint and not re.fullmatch(r"https?://[^/@\s]+/?", s3.endpoint):
+        raise ValueError("s3.endpoint must be http(s)://host[:port]")
+    if bool(s3.access_key_id or s3.access_key_id_file) != bool(s3.secret_access_key or s3.secret_access_key_file):
+        raise ValueError("s3.access_key_id and s3.secret_access_key belong together: set both or neither")
 
 
 def load_settings(path: Path) -> Settings:
@@ -165,6 +218,14 @@ def load_settings(path: Path) -> Settings:
         keys = tuple(base / path for path in settings.sftp.host_keys)
         updates["sftp"] = settings.sftp.model_copy(update={"host_keys": keys})
     updates["relay"] = _with_secret(settings.relay, base)
+    updates["s3"] = _with_keys(settings.s3, base)
+    if settings.database_url_file is not None:
+        if settings.database_url:
+            raise SettingsError("database_url and database_url_file are both set: keep one")
+        url = _read_secret(base / settings.database_url_file, "database_url_file")
+        if not url.startswith("postgresql://"):
+            raise SettingsError("database_url_file holds no postgresql://… URL")
+        updates["database_url"] = url
     return Settings.model_construct(**{**dict(settings), **updates})
 
 
@@ -187,17 +248,36 @@ def _with_secret(relay: Relay, base: Path) -> Relay:
         updates["ca_file"] = base / relay.ca_file
     if relay.dkim_key is not None:
         updates["dkim_key"] = base / relay.dkim_key
-    if relay.password_file is not None:
-        if relay.password:
-            raise SettingsError("relay.password and relay.password_file are both set: keep one")
-        try:
-            updates["password"] = (base / relay.password_file).read_text().rstrip("\n")
-        except OSError as error:
-            raise SettingsError(f"relay.password_file cannot be read: {error}") from None
+    updates |= _from_files("relay", relay, base, "password")
     return relay.model_copy(update=updates)
 
 
-_NOT_BUILT = {"web", "metrics", "s3", "database_url", "blob_url"}
+def _with_keys(s3: S3, base: Path) -> S3:
+    updates: dict[str, Any] = {} if s3.ca_file is None else {"ca_file": base / s3.ca_file}
+    return s3.model_copy(update=updates | _from_files("s3", s3, base, "access_key_id", "secret_access_key"))
+
+
+def _from_files(table: str, section: Section, base: Path, *keys: str) -> dict[str, Any]:
+    """Read what a table keeps in files of its own; what stands in both places is refused."""
+    found: dict[str, Any] = {}
+    for key in keys:
+        path = getattr(section, f"{key}_file")
+        if path is None:
+            continue
+        if getattr(section, key):
+            raise SettingsError(f"{table}.{key} and {table}.{key}_file are both set: keep one")
+        found[key] = _read_secret(base / path, f"{table}.{key}_file")
+    return found
+
+
+def _read_secret(path: Path, key: str) -> str:
+    try:
+        return path.read_text().rstrip("\n")
+    except OSError as error:
+        raise SettingsError(f"{key} cannot be read: {error}") from None
+
+
+_NOT_BUILT = {"web"}
 
 
 def _sentences(error: ValidationError) -> str:

@@ -91,6 +91,15 @@ class Limits(Section):
     parse_seconds: Positive = 600
     import_tries: Positive = 5  #: then the import is parked as aborted
 
+    s3_request: Duration = timedelta(seconds=5)  #: one request to the object store, of 5 MiB at most
+    proxy_header_time: Duration = timedelta(seconds=5)  #: that a PROXY header may take
+    proxy_header_bytes: Annotated[int, Field(ge=536)] = 4096  #: of one; 536 is what every proxy may send
+    metrics_connections: Positive = 32  #: at once, at the page of metrics and health
+    metrics_request: Duration = timedelta(seconds=10)  #: from the connection to the last byte of the answer
+    metrics_kept: Duration = timedelta(seconds=5)  #: figures of the database are so old at most
+    check_time: Duration = timedelta(seconds=4)  #: for one look at whether deliveries can be taken
+    check_kept: Duration = timedelta(seconds=2)  #: its outcome is so old at most
+    loop_silence: Duration = timedelta(seconds=15)  #: a service whose loop is silent for so long is not alive
     ftp_connections: Positive = 1000
     ftp_connections_per_address: Positive = 200
     ftp_connections_per_credential: Positive = 100

@@ -5,13 +5,13 @@ What lives here: names, defaults and what a value may be. The limits have a modu
 
 import re
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from mailgate.settings.values import DnsServer, Duration, Port, Positive, Section
+from mailgate.settings.values import DnsServer, Duration, Networks, Port, Positive, Section
 
 
 class Smtp(Section):
@@ -20,12 +20,14 @@ class Smtp(Section):
     host: str = "127.0.0.1"
     port: Port = 2525  #: 0: any free port
     tls_port: Port = 0  #: implicit TLS; 0: off
+    lmtp_port: Port = 0  #: LMTP, for mail servers of ours; 0: off
     certificate: Path | None = None  #: PEM chain; default: the one ``init`` wrote
     key: Path | None = None
     require_tls: bool = False
     max_message_bytes: Positive = 150_000_000
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  #: mail servers of ours that pass mail on to us
+    trusted_proxies: Networks = ()  #: mail servers of ours that pass mail on to us
     trusted_authserv: tuple[str, ...] = ()  #: names under which those servers write Authentication-Results
+    proxy_protocol_from: Networks = ()  #: balancers whose connections begin with a PROXY header
 
 
 class Dns(Section):
@@ -41,6 +43,21 @@ class Sftp(Section):
     host: str = "127.0.0.1"
     port: Port = 2222  #: 0: any free port
     host_keys: tuple[Path, ...] = ()  #: private keys in OpenSSH's form; empty: those that ``init`` made
+    proxy_protocol_from: Networks = ()  #: as ``smtp.proxy_protocol_from``
+
+
+class Metrics(Section):
+    """The page of metrics and health."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 9464  #: 0: any free port
+
+
+class Traces(Section):
+    """Where the traces of deliveries go."""
+
+    endpoint: str = ""  #: OTLP over HTTP, e.g. http://127.0.0.1:4318/v1/traces; empty: no traces
 
 
 _is_ports = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?").fullmatch
@@ -95,6 +112,18 @@ class Relay(Section):
     dkim_domain: str = ""  #: with the two below: our mail is signed
     dkim_selector: str = ""
     dkim_key: Path | None = None  #: PEM, RSA or Ed25519
+
+
+class S3(Section):
+    """The object store that ``blob_url`` names."""
+
+    endpoint: str = ""  #: http(s)://host[:port]; empty: Amazon's, of the region
+    region: str = "us-east-1"
+    access_key_id: str = ""  #: empty: what the environment gives (AWS_*, or the machine's role)
+    access_key_id_file: Path | None = None
+    secret_access_key: str = Field(default="", repr=False)
+    secret_access_key_file: Path | None = None
+    ca_file: Path | None = None  #: PEM, of a store with a certificate of one's own
 
 
 class Pull(Section):

@@ -4,22 +4,24 @@ What lives here: sockets, TLS, the graceful stop.
 """
 
 import asyncio
-import socket
 import ssl
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from intake.accept import Intake
 from intake.logins import Logins
-from mailgate.observe import get_logger
+from mailgate.listening import Listener, Proxies, Tls
+from mailgate.observe import get_logger, metrics, notes
 from mailgate.settings import Settings
 from mailgate.smtp import replies
 from mailgate.smtp.hooks import Hooks
+from mailgate.smtp.lmtp import LmtpSession
 from mailgate.smtp.session import SmtpSession
 from mailgate.smtp.shared import Gate, Shared
 
 log = get_logger("smtp")
-_BACKLOG = 512
 _GRACE = 4.0  # seconds for mails whose bytes are still coming, of the ten that a stop may take
 
 
@@ -30,8 +32,9 @@ class _Visitor(SmtpSession):
 
     def connection_made(self, transport: Any) -> None:
         first = not self._over_tls and self._original_transport is None  # implicit TLS asked before its handshake
-        if first and not self._shared.gate.enter(self, _address(transport)):
-            log.warning("too many connections", peer=_address(transport))
+        if first and not self._shared.gate.enter(self, self._client):
+            log.warning("too many connections", peer=self._client)
+            notes.refused("smtp", "too_many_connections")
             transport.write(replies.TOO_MANY_CONNECTIONS.encode() + b"\r\n")
             transport.close()
             self._turned_away = True
@@ -53,84 +56,60 @@ class _Visitor(SmtpSession):
         return kept
 
 
-class _TlsListener:
-    """Listen with implicit TLS, asking the gate before the handshake: a silent client counts from its first packet."""
-
-    def __init__(self, shared: Shared, hooks: Hooks, listener: socket.socket) -> None:
-        self._shared = shared
-        self._hooks = hooks
-        self._listener = listener
-        self._handshakes: set[asyncio.Task[None]] = set()
-        self._accepting = asyncio.create_task(self._accept())
-
-    def close(self) -> None:
-        """Take no new clients."""
-        self._accepting.cancel()
-        self._listener.close()
-
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                client, address = await loop.sock_accept(self._listener)
-            except OSError as error:  # too many open files, or a client gone at once
-                log.warning("a client was not accepted", reason=str(error))
-                await asyncio.sleep(0.1)
-                continue
-            visitor = _Visitor(self._shared, self._hooks, over_tls=True)
-            if not self._shared.gate.enter(visitor, str(address[0])):
-                log.warning("too many connections", peer=str(address[0]))
-                client.close()
-                continue
-            task = asyncio.create_task(self._shake_hands(client, visitor))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
-
-    async def _shake_hands(self, client: socket.socket, visitor: _Visitor) -> None:
-        limit = self._shared.settings.limits.smtp_tls_handshake.total_seconds()
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: visitor, client, ssl=self._shared.tls, ssl_handshake_timeout=limit
-            )
-        except (OSError, ssl.SSLError) as error:  # TimeoutError and ConnectionError are among them
-            log.info("no TLS", reason=str(error))
-            self._shared.gate.leave(visitor)
-
-
-def _address(transport: Any) -> str:
-    peer = transport.get_extra_info("peername")
-    return str(peer[0]) if isinstance(peer, tuple) else ""
+class _Server(_Visitor, LmtpSession):
+    """A mail server of ours, at the LMTP door."""
 
 
 class SmtpDoor:
-    """Open the SMTP door: one listener with STARTTLS, and one with implicit TLS where a port is set."""
+    """Open the SMTP door: one listener with STARTTLS, and others for implicit TLS and LMTP where a port is set."""
 
     def __init__(self, settings: Settings, logins: Logins, intake: Intake) -> None:
         tls = server_tls(settings.certificate_path, settings.key_path)
         self._shared = Shared(settings=settings, logins=logins, intake=intake, gate=Gate(settings.limits), tls=tls)
-        self._hooks = Hooks(self._shared)
-        self._servers: list[asyncio.Server | _TlsListener] = []
+        # The world must not be able to keep our own mail server out.
+        self._for_lmtp = replace(self._shared, gate=Gate(settings.limits))
+        self._listeners: list[Listener] = []
 
     async def open(self) -> list[tuple[str, str, int]]:
         """Begin to listen; gives name, host and port of each listener."""
-        smtp = self._shared.settings.smtp
-        server = await asyncio.get_running_loop().create_server(
-            lambda: _Visitor(self._shared, self._hooks, over_tls=False), smtp.host, smtp.port, backlog=_BACKLOG
-        )
-        self._servers.append(server)
-        doors = [("smtp", smtp.host, int(server.sockets[0].getsockname()[1]))]
+        settings, shared = self._shared.settings, self._shared
+        smtp, limits = settings.smtp, settings.limits
+        metrics.connections.labels("smtp").set_function(lambda: len(shared.gate) + len(self._for_lmtp.gate))
+        proxies = Proxies(
+            networks=smtp.proxy_protocol_from, seconds=limits.proxy_header_time.total_seconds(),
+            most=limits.proxy_header_bytes,
+        )  # fmt: skip
+        tls = Tls(context=shared.tls, seconds=limits.smtp_tls_handshake.total_seconds())
+        hooks, lmtp_hooks = Hooks(shared), Hooks(self._for_lmtp)
+        listeners = [
+            (Listener("smtp", lambda client: _Visitor(shared, hooks, client=client), proxies), "smtp", smtp.port),
+        ]
         if smtp.tls_port:
-            family = socket.AF_INET6 if ":" in smtp.host else socket.AF_INET
-            listener = socket.create_server((smtp.host, smtp.tls_port), family=family, backlog=_BACKLOG)
-            listener.setblocking(False)
-            self._servers.append(_TlsListener(self._shared, self._hooks, listener))
-            doors.append(("smtps", smtp.host, smtp.tls_port))
-        return doors
+            listener = Listener("smtps", self._before_tls(hooks), proxies, tls=tls, gone=shared.gate.leave)
+            listeners.append((listener, "smtps", smtp.tls_port))
+        if smtp.lmtp_port:
+            make = lambda client: _Server(self._for_lmtp, lmtp_hooks, client=client)  # noqa: E731
+            listeners.append((Listener("lmtp", make, proxies), "lmtp", smtp.lmtp_port))
+        self._listeners = [listener for listener, _, _ in listeners]
+        return [(name, smtp.host, await listener.open(smtp.host, port)) for listener, name, port in listeners]
+
+    def _before_tls(self, hooks: Hooks) -> Callable[[str], _Visitor | None]:
+        """Ask the gate before the handshake: a silent client counts from its first packet."""
+
+        def make(client: str) -> _Visitor | None:
+            visitor = _Visitor(self._shared, hooks, client=client, over_tls=True)
+            if self._shared.gate.enter(visitor, client):
+                return visitor
+            log.warning("too many connections", peer=client)
+            notes.refused("smtp", "too_many_connections")
+            return None
+
+        return make
 
     async def close(self) -> None:
         """Take no new sessions, let mails under way finish for a while, then end every session."""
-        for server in self._servers:
-            server.close()
+        for listener in self._listeners:
+            listener.close()
         for session in list(self._shared.sessions):
             if not session.busy:
                 session.say_and_close(replies.CLOSING)

@@ -12,7 +12,7 @@ from aiosmtpd.smtp import Session as SessionState
 
 from intake.accept import NoSpace
 from intake.mail import Recipient
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from mailgate.smtp import replies
 from mailgate.smtp.shared import Shared
 from models.faults import TemporaryError
@@ -29,9 +29,9 @@ class Hooks:
     async def handle_EHLO(
         self, _server: Any, session: SessionState, _envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
-        """Advertise PIPELINING, which the reader has always done (RFC 2920)."""
+        """Advertise PIPELINING, which the reader has always done (RFC 2920), and enhanced codes (RFC 2034)."""
         session.host_name = hostname
-        return [*responses[:-1], "250-PIPELINING", responses[-1]]
+        return [*responses[:-1], "250-PIPELINING", "250-ENHANCEDSTATUSCODES", responses[-1]]
 
     async def handle_MAIL(
         self, _server: Any, _session: SessionState, envelope: Any, address: str, options: list[str]
@@ -40,6 +40,7 @@ class Hooks:
         try:
             self._shared.intake.check_space()
         except NoSpace:
+            notes.refused("smtp", "no_space")
             return replies.NO_SPACE
         envelope.mail_from = address
         envelope.mail_options.extend(options)
@@ -52,12 +53,14 @@ class Hooks:
         """Take only addresses of connections; never relay."""
         local, _, domain = address.rpartition("@")
         if domain.lower() != self._shared.settings.domain.lower():
+            notes.refused("smtp", "no_relaying")
             return replies.NO_RELAYING
         if len(envelope.rcpt_tos) >= self._shared.settings.limits.smtp_recipients:
             return replies.TOO_MANY_RECIPIENTS
         name, _, tag = local.strip('"').partition("+")
         ref = await self._shared.intake.connection_for(name)
         if ref is None:
+            notes.refused("smtp", "no_such_address")
             return replies.NO_SUCH_ADDRESS
         envelope.rcpt_tos.append(address)
         envelope.recipients.append(Recipient(connection=ref, address=address, tag=tag.lower()))
@@ -108,18 +111,12 @@ class Hooks:
         try:
             username = name.decode("utf-8", "replace")
             login = await self._shared.logins.by_password(
-                username, password.decode("utf-8", "replace"), peer_of(server.session)
+                username, password.decode("utf-8", "replace"), str(server.session.peer)
             )
         except TemporaryError:
             await server.push(replies.BAD_LOGIN_TRY_LATER)
             return AuthResult(success=False)
         if login is None:
-            log.warning("login refused", peer=peer_of(server.session), username=username[:100])
+            log.warning("login refused", peer=str(server.session.peer), username=username[:100])
             return AuthResult(success=False, handled=False)
         return AuthResult(success=True, auth_data=login)
-
-
-def peer_of(session: Any) -> str:
-    """Give the address a session comes from."""
-    peer = session.peer
-    return str(peer[0]) if isinstance(peer, tuple) else str(peer or "")

@@ -7,6 +7,7 @@ holds each.
 
 import asyncio
 import re
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -16,14 +17,16 @@ from intake.accept import NoSpace
 from intake.logins import Login
 from intake.mail import Mail, Recipient, SenderNotKnownNow
 from intake.spool import Spool
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, notes
 from mailgate.smtp import replies
-from mailgate.smtp.hooks import Hooks, peer_of
+from mailgate.smtp.hooks import Hooks
 from mailgate.smtp.shared import Shared, is_trusted
 from mailgate.smtp.stream import DataStream, Ending
 from models.faults import TemporaryError
 
 log = get_logger("smtp")
+_HELLOS = frozenset({"HELO", "EHLO", "LHLO"})
+_BEFORE_TLS = _HELLOS | {"NOOP", "STARTTLS", "QUIT"}  # RFC 3207 section 4
 _PLAIN_ADDRESS = re.compile(r"<([A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+)>")
 _SIZE = re.compile(r"\sSIZE=(\d{1,20})(?=\s|$)", re.IGNORECASE)
 _AUTH_PARAMETER = re.compile(r"\sAUTH=\S*", re.IGNORECASE)
@@ -39,31 +42,38 @@ class SmtpSession(SMTP):
     _reader: Any
     _writer: Any
 
-    def __init__(self, shared: Shared, hooks: Hooks, *, over_tls: bool) -> None:
+    ident = "mailgate"  #: behind our name in the greeting
+    from_anybody = True  #: whether who connects may be the sender, so that SPF is asked about the address
+
+    def __init__(self, shared: Shared, hooks: Hooks, *, client: str, over_tls: bool = False) -> None:
         limits = shared.settings.limits
         self._shared = shared
+        self._client = client  # its address; behind a proxy the transport would name the proxy
         self._over_tls = over_tls
+        self._tls_first = shared.settings.smtp.require_tls and not over_tls
+        self._saying_hello = False
         self._stream: DataStream | None = None
         self._completing: asyncio.Task[str] | None = None
         self._commands = 0
+        self._data_begun = 0.0  # by the monotonic clock
         # The library shares one table among all sessions, which each of them clears and widens.
         self.command_size_limits = defaultdict(lambda: SMTP.command_size_limit)
         super().__init__(
-            hooks, hostname=shared.settings.domain, ident="mailgate", enable_SMTPUTF8=True,
+            hooks, hostname=shared.settings.domain, ident=self.ident, enable_SMTPUTF8=True,
             data_size_limit=shared.settings.smtp.max_message_bytes, tls_context=None if over_tls else shared.tls,
-            require_starttls=shared.settings.smtp.require_tls and not over_tls,
             auth_require_tls=not over_tls, timeout=limits.smtp_idle.total_seconds(),
             command_call_limit={"AUTH": limits.smtp_auth_attempts, "*": limits.smtp_commands},
             loop=asyncio.get_running_loop(),
         )  # fmt: skip
         self._began = self.loop.time()
-        self._smtp_methods = {name: self._counted(method) for name, method in self._smtp_methods.items()}
+        self._smtp_methods = {name: self._counted(name, method) for name, method in self._smtp_methods.items()}
 
     # --- the life of the connection
 
     def connection_made(self, transport: Any) -> None:
         """Begin, or begin anew behind STARTTLS."""
         super().connection_made(transport)
+        self.session.peer = self._client
         self._shared.sessions.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -94,9 +104,16 @@ class SmtpSession(SMTP):
             self.transport.close()
 
     def _timeout_cb(self) -> None:
+        notes.refused("smtp", "too_slow")
         self.say_and_close(replies.TOO_SLOW)
 
-    def _counted(self, method: Any) -> Any:
+    async def push(self, status: Any) -> None:
+        """Say something, with an enhanced code wherever one belongs (RFC 2034)."""
+        if isinstance(status, str) and not self._saying_hello and not status.startswith(f"220 {self.hostname} "):
+            status = replies.with_enhanced_code(status)
+        await super().push(status)
+
+    def _counted(self, name: str, method: Any) -> Any:
         async def run(argument: str | None) -> None:
             self._commands += 1
             limits = self._shared.settings.limits
@@ -104,11 +121,18 @@ class SmtpSession(SMTP):
             if too_long or self._commands > limits.smtp_commands:
                 self.say_and_close(replies.TOO_MANY_COMMANDS)
                 return
-            await method(argument)
+            if self._tls_first and self._tls_protocol is None and name not in _BEFORE_TLS:
+                await self.push(replies.TLS_FIRST)
+                return
+            self._saying_hello = name in _HELLOS
+            try:
+                await method(argument)
+            finally:
+                self._saying_hello = False
 
-        for name in ("__smtp_syntax__", "__smtp_syntax_extended__", "__smtp_syntax_when__"):
-            if hasattr(method, name):
-                setattr(run, name, getattr(method, name))
+        for told in ("__smtp_syntax__", "__smtp_syntax_extended__", "__smtp_syntax_when__"):
+            if hasattr(method, told):
+                setattr(run, told, getattr(method, told))
         return run
 
     # --- commands
@@ -134,6 +158,7 @@ class SmtpSession(SMTP):
         if arg is not None:
             size = _SIZE.search(arg)
             if size is not None and int(size[1]) > self._shared.settings.smtp.max_message_bytes:
+                notes.refused("smtp", "too_large")
                 await self.push(replies.TOO_LARGE)
                 return
             arg = _AUTH_PARAMETER.sub("", arg)  # RFC 4954 section 5 wants it taken; it tells us nothing
@@ -174,7 +199,9 @@ class SmtpSession(SMTP):
         try:
             ending = await stream.ended if stream is not None else Ending.DOT
             if ending is not Ending.DOT:
-                self.say_and_close(replies.TOO_LARGE if ending is Ending.ENDLESS else replies.TOO_SLOW)
+                endless = ending is Ending.ENDLESS
+                notes.refused("smtp", "too_large" if endless else "too_slow")
+                self.say_and_close(self._to_each(replies.TOO_LARGE) if endless else replies.TOO_SLOW)
                 return
             self._reset_timeout()
             assert self._completing is not None
@@ -194,6 +221,7 @@ class SmtpSession(SMTP):
         limits = self._shared.settings.limits
         transport = self.transport
         self._completing = None
+        self._data_begun = time.monotonic()
         self._stream = DataStream(
             Spool(self._shared.settings.spool_dir),
             most=self._shared.settings.smtp.max_message_bytes, minimum_rate=limits.smtp_minimum_rate,
@@ -231,40 +259,59 @@ class SmtpSession(SMTP):
     async def _complete(self, stream: DataStream) -> str:
         try:
             await stream.finish()
-            peer = peer_of(self.session)
-            ours = is_trusted(peer, self._shared.settings.smtp)
-            mail = Mail(
-                door="smtp", peer=peer, client="" if ours else peer, helo=self.session.host_name or "",
-                trusted=self._shared.settings.smtp.trusted_authserv if ours else (),
-                sender=_reverse_path(self.envelope.mail_from),
-                recipients=_recipients(self.envelope.recipients), spool=stream.spool,
-                authenticated_as=await self._proved(), fault=stream.fault,
-            )  # fmt: skip
-            outcomes = await self._shared.intake.accept(mail)
-        except (NoSpace, OSError) as error:
-            log.warning("refused for now", reason=str(error))
-            return replies.NO_SPACE
-        except SenderNotKnownNow as error:
-            log.warning("refused for now", reason=str(error))
-            return replies.SENDER_NOT_KNOWN_NOW
-        except TemporaryError as error:
-            log.warning("refused for now", reason=str(error))
-            return replies.NOT_NOW
-        except Exception:
-            log.exception("a mail could not be taken")
-            return replies.NOT_NOW
+            return await self._take_in(self._mail(stream, await self._proved()))
+        except Exception as error:  # noqa: BLE001 - a door says "not now" whatever went wrong here
+            return self._to_each(refusal(error, self._client))
         finally:
             stream.spool.close()
-        return replies.final_reply(outcomes)
+
+    def _mail(self, stream: DataStream, authenticated_as: str) -> Mail:
+        peer = self._client
+        ours = is_trusted(peer, self._shared.settings.smtp)
+        return Mail(
+            door="smtp", peer=peer, client=peer if self.from_anybody and not ours else "",
+            helo=self.session.host_name or "",
+            trusted=self._shared.settings.smtp.trusted_authserv if ours else (),
+            sender=_reverse_path(self.envelope.mail_from),
+            recipients=_one_each(self.envelope.recipients), spool=stream.spool,
+            authenticated_as=authenticated_as, fault=stream.fault, begun=self._data_begun,
+        )  # fmt: skip
+
+    async def _take_in(self, mail: Mail) -> str:
+        """Hand a mail over and say what became of it: one reply for all recipients."""
+        return replies.final_reply(await self._shared.intake.accept(mail))
+
+    def _to_each(self, reply: str) -> str:
+        """Say the same of every recipient behind the dot: once is enough here."""
+        return reply
+
+
+def refusal(error: Exception, peer: str) -> str:
+    """Say why a mail is not taken now, and note it."""
+    for kind, (reason, reply) in _REFUSALS.items():
+        if isinstance(error, kind):
+            notes.refused("smtp", reason, peer=peer, error=str(error))
+            return reply
+    log.error("a mail could not be taken", exc_info=error)
+    notes.refused("smtp", "fault", peer=peer, error=str(error))
+    return replies.NOT_NOW
+
+
+_REFUSALS: dict[type[Exception], tuple[str, str]] = {
+    NoSpace: ("no_space", replies.NO_SPACE),
+    OSError: ("no_space", replies.NO_SPACE),
+    SenderNotKnownNow: ("sender_not_known", replies.SENDER_NOT_KNOWN_NOW),
+    TemporaryError: ("not_now", replies.NOT_NOW),
+}
 
 
 def _reverse_path(address: str | None) -> str:
     return "" if address in (None, "<>") else str(address)
 
 
-def _recipients(named: list[Recipient]) -> tuple[Recipient, ...]:
-    """Keep one recipient per connection; a dry run beside the real address is one of its own."""
+def _one_each(named: list[Recipient]) -> tuple[Recipient, ...]:
+    """Keep one recipient per delivery; a dry run beside the real address is one of its own."""
     kept: dict[tuple[int, bool], Recipient] = {}
     for recipient in named:
-        kept.setdefault((recipient.connection.id, recipient.tag == "dryrun"), recipient)
+        kept.setdefault(recipient.delivery, recipient)
     return tuple(kept.values())

@@ -4,7 +4,6 @@ What lives here: values and counters. No command, no socket.
 """
 
 import asyncio
-import ipaddress
 import ssl
 import weakref
 from collections import Counter
@@ -13,19 +12,13 @@ from typing import Any
 
 from intake.accept import Intake
 from intake.logins import Logins
+from mailgate.listening import within
 from mailgate.settings import Limits, Settings, Smtp
 
 
 def is_trusted(peer: str, smtp: Smtp) -> bool:
     """Tell whether a client is one of the mail servers of ours that pass mail on to us."""
-    if not smtp.trusted_proxies:
-        return False
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return any((mapped or address) in network for network in smtp.trusted_proxies)
+    return within(peer, smtp.trusted_proxies)
 
 
 class Gate:
@@ -35,6 +28,9 @@ class Gate:
         self._limits = limits
         self._by_address: Counter[str] = Counter()
         self._inside: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._inside)
 
     def enter(self, visitor: object, address: str) -> bool:
         """Let a visitor in, or say that there are too many."""

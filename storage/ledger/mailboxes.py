@@ -8,15 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from models.states import ConnectionState
-from models.tables import Alarm, Connection, ConnectionVersion, Mailbox, MailboxFolder, UtcDateTime
+from models.tables import Alarm, Connection, ConnectionVersion, Mailbox, MailboxFolder
+from storage.ledger.clock import Clock, database_now
 from storage.ledger.connections import ConnectionRef, make_ref
 
 FAILING = "MAILBOX_FAILING"
-Clock = Callable[[Session], datetime]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,13 +31,6 @@ class Polling:
     polled_by: str
     wanted: int
     done: int
-
-
-def database_now(session: Session) -> datetime:
-    """Give the time by the database's clock."""
-    found = session.connection().scalar(sa.select(sa.func.current_timestamp(type_=UtcDateTime())))
-    assert isinstance(found, datetime)
-    return found
 
 
 def pulled(session: Session) -> list[ConnectionRef]:

@@ -20,7 +20,8 @@ from storage.ledger.connections import ConnectionRef
 from storage.ledger.folder_answers import post_receipt
 from storage.ledger.folders import VANISHING, Place, connections_with_folder, place_of
 from storage.ledger.moves import move_upload
-from storage.ledger.recording import Arrival, Recorded, record
+from storage.ledger.recording import Arrival, Recorded, record, things_of
+from storage.locks import touches
 
 _BATCH = 200
 
@@ -101,6 +102,7 @@ def candidate(session: Session, held: Held) -> Candidate | None:
     )  # fmt: skip
 
 
+@touches(lambda item: {f"credential:{item.candidate.place.credential_id}", *things_of(item.arrival)})
 def record_settled(session: Session, items: list[Settled]) -> list[list[Recorded] | Exception]:
     """Judge settled files, each whole or not at all; Unsettled stands in the place of one that was touched."""
     files = [_still(session, item.candidate) for item in items]

@@ -26,6 +26,12 @@ REFUSED = [
     ("database_url = 'postgresql://x'", "database_url: this part of mailgate is not built yet"),
     ("[relay]\nhost = 'h'\npassword = 'a'\npassword_file = 'b'", "keep one"),
     ("[relay]\npassword_file = 'missing'", "relay.password_file cannot be read"),
+    ("blob_url = 'gs://bucket'", "blob_url must be empty or s3://bucket/prefix"),
+    ("blob_url = 's3://UPPER'", "blob_url must be empty or s3://bucket/prefix"),
+    ("[s3]\nendpoint = 'objects.example'", "s3.endpoint must be http(s)://host[:port]"),
+    ("[s3]\naccess_key_id = 'a'", "belong together"),
+    ("[s3]\naccess_key_id = 'a'\nsecret_access_key_file = 'missing'", "s3.secret_access_key_file cannot be read"),
+    ("[s3]\naccess_key_id = 'a'\nsecret_access_key = 'b'\nsecret_access_key_file = 'c'", "keep one"),
     ("port = ", "Invalid value"),
     ("[data_types.rewards]\nenum = {}", "data_types.rewards.enum: there is no such setting"),
     ("[data_types.rewards.enums]\nrewardUnit = []", "data_types.rewards.enums.rewardUnit:"),
@@ -122,3 +128,13 @@ def test_lists_of_values_of_data_types(tmp_path: Path, monkeypatch: pytest.Monke
     assert load_settings(_write(tmp_path, text)).enums == expected
     monkeypatch.setenv("MAILGATE_DATA_TYPES", '{"rewards": {"enums": {"rewardUnit": ["A"]}}}')
     assert load_settings(_write(tmp_path, "")).enums == {"rewards": {"rewardUnit": ("A",)}}
+
+
+def test_the_keys_of_the_object_store_come_from_files_and_are_shown_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("AKIA\n")
+    (tmp_path / "secret").write_text("s3cret\n")
+    lines = ["blob_url = 's3://files/gate'", "[s3]", "access_key_id_file = 'id'", "secret_access_key_file = 'secret'"]
+    settings = load_settings(_write(tmp_path, "\n".join([*lines, "ca_file = 'ca.pem'"])))
+    assert (settings.s3.access_key_id, settings.s3.secret_access_key) == ("AKIA", "s3cret")
+    assert settings.s3.ca_file == tmp_path / "ca.pem"
+    assert "s3cret" not in repr(settings)

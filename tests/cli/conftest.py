@@ -18,7 +18,8 @@ __all__ = ["pool"]
 def ready_house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ready")
     (folder / "mailgate.toml").write_text(
-        'support_contact = "help@intake.test"\n[smtp]\nport = 0\n[limits]\nminimum_free_bytes = 1000\n'
+        'support_contact = "help@intake.test"\n[smtp]\nport = 0\n[metrics]\nport = 0\n'
+        "[limits]\nminimum_free_bytes = 1000\n"
     )
     settings = load_settings(folder / "mailgate.toml")
     create_database(settings)

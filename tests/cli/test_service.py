@@ -220,6 +220,17 @@ FOUND: dict[str, tuple[Callable[[Cli], object], str, str]] = {
         environment("SMTP__TRUSTED_AUTHSERV", '["mx.example"]'), "settings", "only for mail from smtp.trusted_proxies",
     ),
     "trust in everybody": (environment("SMTP__TRUSTED_PROXIES", '["0.0.0.0/0"]'), "settings", "every address there is"),
+    "LMTP for everybody": (
+        lambda cli: (_open_to_all(cli), environment("SMTP__LMTP_PORT", "2424")(cli)),
+        "settings", "LMTP is open to others",
+    ),
+    "balancers everywhere": (
+        environment("SMTP__PROXY_PROTOCOL_FROM", '["192.0.2.80", "0.0.0.0/0"]'), "settings",
+        "smtp.proxy_protocol_from has 0.0.0.0/0",
+    ),
+    "balancers in a wide network": (
+        environment("SFTP__PROXY_PROTOCOL_FROM", '["fd00::/8"]'), "settings", "sftp.proxy_protocol_from has fd00::/8",
+    ),
     "a key that is not there": (lambda cli: _sign(cli, "none.pem"), "settings", "dkim_key: "),
     "a key that everybody can read": (lambda cli: _sign(cli, mode=0o644), "settings", "can be read by everybody"),
     "a short key": (lambda cli: _sign(cli, bits=1024), "settings", "fewer than 2048 bits"),
@@ -238,8 +249,15 @@ FOUND: dict[str, tuple[Callable[[Cli], object], str, str]] = {
     "another schema": (
         lambda cli: _another_schema(cli), "database", "another schema",
     ),
+    "metrics for everybody": (environment("METRICS__HOST", "0.0.0.0"), "settings", "shown to everyone"),
+    "traces without their extra": (lambda cli: _traces_without_extra(cli), "settings", "not installed"),
     "a damaged database": (damage, "database", ""),
 }  # fmt: skip
+
+
+def _traces_without_extra(cli: Cli) -> None:
+    cli.monkeypatch.setenv("MAILGATE_TRACES__ENDPOINT", "http://127.0.0.1:1/v1/traces")
+    cli.monkeypatch.setattr("mailgate.doctor.find_spec", lambda _name: None)
 
 
 def _demand_dmarc(cli: Cli, *, installed: bool = True, **variables: str) -> None:
@@ -306,6 +324,7 @@ def test_serving_twice_is_refused(cli: Cli) -> None:
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline().startswith("door smtp 127.0.0.1:")
+        assert first.stdout.readline().startswith("door metrics 127.0.0.1:")
         assert first.stdout.readline() == "ready\n"
         second = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         assert second.returncode == 5
@@ -314,6 +333,14 @@ def test_serving_twice_is_refused(cli: Cli) -> None:
         assert findings(cli) == []
         first.send_signal(signal.SIGTERM)
         assert first.wait(60) == 0
+
+
+def test_serving_with_traces_and_without_their_extra(cli: Cli) -> None:
+    cli.monkeypatch.setenv("MAILGATE_TRACES__ENDPOINT", "http://127.0.0.1:1/v1/traces")
+    cli.monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    ran = cli("serve")
+    assert ran.code == 2
+    assert "traces.endpoint: " in ran.err
 
 
 def test_serving_where_the_port_is_taken(cli: Cli) -> None:

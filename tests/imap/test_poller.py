@@ -17,6 +17,7 @@ from models.faults import TemporaryError
 from models.states import ConnectionState
 from models.tables import Alarm, Mailbox
 from storage.ledger import mailboxes
+from storage.ledger.clock import database_now
 from tests.house import conversions, mail, wait_until
 from tests.imap.dovecot import Dovecot
 from tests.imap.hostile import HangUp, Talk, scripted
@@ -90,7 +91,7 @@ def test_a_holder_is_gone_only_when_its_process_is() -> None:
 
 
 def test_the_database_tells_the_time(rig: Rig) -> None:
-    now = rig.store.ledger.read_now(mailboxes.database_now)
+    now = rig.store.ledger.read_now(database_now)
     assert now.tzinfo is not None
 
 

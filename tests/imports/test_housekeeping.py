@@ -23,10 +23,15 @@ class Engine:
     """The durable engine at its seam."""
 
     asked: list[list[tuple[str, int]]] = field(default_factory=list)
+    alive: list[set[str]] = field(default_factory=list)
 
     async def lost(self, attempts: list[tuple[str, int]]) -> list[tuple[str, int, int]]:
         self.asked.append(attempts)
         return [(upload, attempt, 1) for upload, attempt in attempts]
+
+    async def hand_on(self, alive: set[str]) -> list[str]:
+        self.alive.append(alive)
+        return []
 
     async def forget_ended(self, before: datetime) -> int:
         return 0
@@ -262,7 +267,7 @@ async def test_spool_files_left_by_a_crash_go_after_a_day(store: Store) -> None:
         age(spool / name, hours)
     (spool / "folder").mkdir()
     age(spool / "folder", 48)
-    await keeper(store).sweep()
+    await keeper(store).sweep_spool()
     assert sorted(path.name for path in spool.iterdir()) == ["c.spool", "folder"]
 
 

@@ -65,6 +65,15 @@ def test_a_hash_is_argon2id_and_salted() -> None:
     assert hash_password("hunter2") != KNOWN
 
 
-@pytest.mark.parametrize("stored", ["", "hunter2", "$argon2id$", KNOWN[:-1], "$2b$12$" + "a" * 53])
+NO_HASHES = {
+    "nothing": "",
+    "plain": "hunter2",
+    "empty": "$argon2id$",
+    "cut": KNOWN[:-1],
+    "bcrypt": "$2b$12$" + "a" * 53,
+}
+
+
+@pytest.mark.parametrize("stored", NO_HASHES.values(), ids=NO_HASHES)
 def test_a_stored_value_that_is_no_hash_matches_nothing(stored: str) -> None:
     assert not password_matches("hunter2", stored)

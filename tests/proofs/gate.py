@@ -78,7 +78,7 @@ class Gate:
         assert not self.alive
         environment = {
             **os.environ, **self.environment,
-            "MAILGATE_SMTP__PORT": str(self.port), "MAILGATE_DNS__LOOKUPS": "false",
+            "MAILGATE_SMTP__PORT": str(self.port), "MAILGATE_METRICS__PORT": "0", "MAILGATE_DNS__LOOKUPS": "false",
             "MAILGATE_LIMITS__ANSWERS_PER_HOUR": "1000000",
         }  # fmt: skip
         with (self.folder / "service.log").open("a") as log:

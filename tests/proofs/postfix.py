@@ -58,6 +58,7 @@ flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
+lmtp unix - - n - - lmtp
 showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
@@ -70,11 +71,12 @@ _WAITING = ("maildrop", "incoming", "active", "deferred", "hold", "corrupt")
 
 
 class Postfix:
-    """One private postfix."""
+    """One private postfix; ``more`` stands behind our lines of main.cf and wins over them."""
 
-    def __init__(self, folder: Path, target: int) -> None:
+    def __init__(self, folder: Path, target: int, more: str = "") -> None:
         self._folder = folder
         self._target = target
+        self._more = more
         self.port = _free_port()
 
     def start(self) -> None:
@@ -83,7 +85,7 @@ class Postfix:
         for name in ("etc", "queue", "data", "log"):
             (self._folder / name).mkdir(parents=True)
         os.chown(self._folder / "data", owner, -1)
-        (self._folder / "etc/main.cf").write_text(_MAIN.format(folder=self._folder, target=self._target))
+        (self._folder / "etc/main.cf").write_text(_MAIN.format(folder=self._folder, target=self._target) + self._more)
         (self._folder / "etc/master.cf").write_text(_MASTER.format(port=self.port))
         done = self._command("postfix", "start")
         assert done.returncode == 0, f"postfix does not start: {done.stderr}"
@@ -119,9 +121,9 @@ class Postfix:
 
 
 @contextmanager
-def open_postfix(folder: Path, target: int) -> Iterator[Postfix]:
+def open_postfix(folder: Path, target: int, more: str = "") -> Iterator[Postfix]:
     """Run a postfix that relays to a port."""
-    postfix = Postfix(folder, target)
+    postfix = Postfix(folder, target, more)
     try:
         postfix.start()
         yield postfix

@@ -29,10 +29,12 @@ class DoubleFolders:
     events: list[tuple[str, str]] = field(default_factory=list)  #: (what, path), in their order
     fails: str = ""  #: the call that raises NotNow, or RuntimeError with ``!`` before it
     visits: int = 0
+    peers: list[str] = field(default_factory=list)  #: of the visits
 
     async def enter(self, credential: str, *, door: str, peer: str) -> "DoubleVisit":
         self.check("enter")
         self.visits += 1
+        self.peers.append(peer)
         return DoubleVisit(self, self.files.setdefault(credential, {"/samples/conversions.csv": bytearray(b"a,b\n")}))
 
     def check(self, call: str) -> None:

@@ -137,28 +137,29 @@ def credentials(*keys: str) -> str:
 
 @contextlib.asynccontextmanager
 async def open_door(
-    folder: Path, *, limits: dict[str, Any] | None = None, folders: DoubleFolders | None = None
-) -> AsyncIterator[Door]:
+    folder: Path, *, limits: dict[str, Any] | None = None, folders: DoubleFolders | None = None,
+    sftp: dict[str, Any] | None = None,
+) -> AsyncIterator[Door]:  # fmt: skip
     """Open a door in this event loop; its ledger is real, its folder is in memory."""
     await asyncio.to_thread(keys_once)
     data = folder / "data"
     await asyncio.to_thread(shutil.copytree, database_once(), data)
     settings = Settings.model_construct(
-        data_dir=data, sftp=Sftp(port=0), limits=Limits(**{**UNDEFENDED, **(limits or {})})
+        data_dir=data, sftp=Sftp(**{"port": 0, **(sftp or {})}), limits=Limits(**{**UNDEFENDED, **(limits or {})})
     )
     with open_house(settings) as house:
         defender = Defender(house.ledger, settings.limits)
         double = folders or DoubleFolders()
-        sftp = SftpDoor(settings, Logins(house.ledger, defender, settings.limits), double)
-        ((_, _, port),) = await sftp.open()
+        opened = SftpDoor(settings, Logins(house.ledger, defender, settings.limits), double)
+        ((_, _, port),) = await opened.open()
         try:
             own = folder / "client"
             own.mkdir()
-            door = Door(port=port, house=house, folders=double, sftp=sftp, defender=defender, folder=own)
+            door = Door(port=port, house=house, folders=double, sftp=opened, defender=defender, folder=own)
             await asyncio.to_thread(door.apply, credentials("ed25519", "rsa"))
             yield door
         finally:
-            await sftp.close()
+            await opened.close()
 
 
 @contextlib.contextmanager

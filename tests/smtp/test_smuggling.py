@@ -90,7 +90,7 @@ def test_a_stuffed_dot_is_only_a_dot(house: Inside) -> None:
 def test_a_command_before_the_handshake_is_ignored(house: Inside, injected: bytes) -> None:
     with wire(house.port) as client:
         client.start_tls(injected=injected)
-        assert client.say("NOOP") == "250 OK"  # the first and only reply is to our command
+        assert client.say("NOOP") == "250 2.0.0 OK"  # the first and only reply is to our command
         assert client.say("MAIL FROM:<a@b.example>").startswith("503 ")  # EHLO is forgotten (RFC 3207 section 4.2)
 
 

@@ -33,11 +33,19 @@ def base64(*fields: str) -> str:
     return b64encode("\0".join(fields).encode()).decode()
 
 
+def free_port() -> int:
+    """Give a port that was free a moment ago, for listeners where 0 means off."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Wire:
     """One connection. A reply is its lines joined by newlines; it is empty when the server has closed."""
 
-    def __init__(self, port: int, *, tls: bool = False, source: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, *, tls: bool = False, source: str = "127.0.0.1", before: bytes = b"") -> None:
         self._raw = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=(source, 0))
+        self._raw.sendall(before)
         self._socket: socket.socket = anyone().wrap_socket(self._raw) if tls else self._raw
         self._buffer = b""
 
@@ -89,6 +97,13 @@ class Wire:
         self.send(stuffed(mail))
         return self.reply()
 
+    def deliver_each(self, mail: bytes, to: Sequence[str] = (ADDRESS,), sender: str = SENDER) -> list[str]:
+        """Send a whole mail by LMTP; gives a reply for each recipient."""
+        answer = self.envelope(to, sender)
+        assert answer.startswith("354 "), answer
+        self.send(stuffed(mail))
+        return self.replies(len(to))
+
     def log_in(self, username: str, password: str) -> str:
         return self.say(f"AUTH PLAIN {base64('', username, password)}")
 
@@ -124,12 +139,15 @@ class Wire:
 
 
 @contextlib.contextmanager
-def wire(port: int, *, tls: bool = False, greet: bool = True, source: str = "127.0.0.1") -> Iterator[Wire]:
-    """Connect, and say EHLO unless told not to."""
-    client = Wire(port, tls=tls, source=source)
+def wire(
+    port: int, *, tls: bool = False, greet: bool = True, source: str = "127.0.0.1", hello: str = "EHLO",
+    before: bytes = b"",
+) -> Iterator[Wire]:  # fmt: skip
+    """Connect, and say EHLO unless told not to; ``before`` is sent in the clear before anything else."""
+    client = Wire(port, tls=tls, source=source, before=before)
     try:
         if greet:
-            client.greet()
+            client.greet(f"{hello} client.acme.example")
         yield client
     finally:
         client.hang_up()

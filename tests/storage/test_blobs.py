@@ -11,15 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.blobs import Blobs, DiskBlobs, MemoryBlobs, new_blob_id
+from storage.blobs import Blobs, DiskBlobs, MemoryBlobs
 from tests.storage.support import START
 
 Make = Callable[[], Blobs]
 
 
-@pytest.fixture(params=["disk", "memory"])
+@pytest.fixture(params=["disk", "memory", "s3"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    return DiskBlobs(tmp_path / "blobs") if request.param == "disk" else MemoryBlobs()
+    match request.param:
+        case "disk":
+            return DiskBlobs(tmp_path / "blobs")
+        case "s3":
+            made: Blobs = request.getfixturevalue("bucket").blobs(tmp_path / "spool")
+            return made
+        case _:
+            return MemoryBlobs()
 
 
 def keep(blobs: Blobs, *pieces: bytes) -> str:
@@ -49,6 +56,33 @@ def test_several_are_committed_together(blobs: Blobs) -> None:
         writer.write(b"%d" % number)
     blobs.commit(writers)
     assert [blobs.open(writer.id).read() for writer in writers] == [b"%d" % number for number in range(20)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 6_000_000])
+def test_a_stored_file_is_read_from_anywhere(blobs: Blobs, size: int) -> None:
+    whole = (b"0123456789abcdef" * (size // 16 + 1))[:size]
+    with blobs.open(keep(blobs, whole)) as stored:
+        assert stored.seek(0, os.SEEK_END) == size
+        assert stored.read(1) == b""
+        for offset in (0, size // 3, max(0, size - 7), size + 5):
+            assert stored.seek(offset) == offset
+            assert stored.read(10) == whole[offset : offset + 10]
+        stored.seek(max(0, size - 2_000_000))
+        assert stored.read() == whole[-2_000_000:]
+        stored.seek(0)
+        assert b"".join(iter(lambda: stored.read(1 << 20), b"")) == whole
+
+
+def test_the_bytes_of_a_file_become_a_blob(blobs: Blobs, tmp_path: Path) -> None:
+    for size in (0, 10, 6_000_000):
+        source = tmp_path / f"upload-{size}"
+        source.write_bytes(b"z" * size)
+        writer = blobs.create(START, of=source)
+        assert (writer.size, writer.hexdigest()) == (size, sha256(b"z" * size).hexdigest())
+        blobs.commit([writer])
+        source.unlink()
+        with blobs.open(writer.id) as stored:
+            assert stored.read() == b"z" * size
 
 
 def test_no_bytes_are_committed_without_complaint(blobs: Blobs) -> None:
@@ -90,7 +124,7 @@ def test_older_than_lists_by_the_time_of_writing(blobs: Blobs) -> None:
 ODD = ["", ".", "..", "../../etc/passwd", "/etc/passwd", "a" * 300, "20261121", "20261121-", "20261121-\n", "-", "é"]
 
 
-@pytest.mark.parametrize("odd", [*ODD, new_blob_id(START).upper() + "X", new_blob_id(START) + "/.."])
+@pytest.mark.parametrize("odd", [*ODD, f"20261121-{'A' * 32}X", f"20261121-{'a' * 32}/.."])
 def test_an_id_that_is_none_of_ours_finds_nothing(blobs: Blobs, odd: str) -> None:
     keep(blobs, b"a")
     with pytest.raises(FileNotFoundError):

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ class Importer:
         self._clock = clock
         self._on_finished = on_finished
         self._stopping = False
-        self.running: set[tuple[str, int]] = set()  #: attempts this process works for, waiting or not
+        self.running: Counter[tuple[str, int]] = Counter()  #: attempts this process works for, waiting or not
         self._active = 0
         self._idle = asyncio.Event()
         tries = settings.limits.import_tries
@@ -60,14 +61,16 @@ class Importer:
 
         A try that fails is counted and tried again a little later; the ledger parks an import that fails too often.
         """
-        self.running.add((upload, attempt))
+        self.running[upload, attempt] += 1
         try:
             return await self._run(upload, attempt)
         finally:
-            self.running.discard((upload, attempt))
+            self.running[upload, attempt] -= 1
+            if not self.running[upload, attempt]:
+                del self.running[upload, attempt]
 
     async def _run(self, upload: str, attempt: int) -> str:
-        first = True
+        begun = 0
         while True:
             if self._stopping:
                 await asyncio.Event().wait()  # the next start takes it up
@@ -75,26 +78,26 @@ class Importer:
             self._idle.clear()
             try:
                 order = await self._ledger.write(
-                    imports.begin, upload, attempt, self._clock(), self._patience, self._settings.domain, first=first
+                    imports.begin, upload, attempt, self._clock(), self._patience, self._settings.domain, begun=begun
                 )
-                if order is None:
+                if order is None:  # or it goes on elsewhere
                     self._on_finished()
                     return await self._note_end(upload, attempt)
-                if first and order.queued_at is not None:
+                if not begun and order.queued_at is not None:
                     notes.import_begun(
                         trace_id=order.trace_id, upload=upload, attempt=attempt, connection=order.connection,
                         waited=(order.started_at - order.queued_at).total_seconds(),
                     )  # fmt: skip
-                first = False
+                begun = order.begun
                 with metrics.imports_active.track_inprogress():
                     return await self._once(order)
             except FileNotFoundError as error:
-                wait = await self._count_failure(upload, attempt, error)
+                wait = await self._count_failure(upload, attempt, begun, error)
             except (LedgerBusy, NoRoom, OSError) as error:  # the disk's or the database's fault, not the file's
                 notes.import_failed(upload=upload, attempt=attempt, kind="waits", error=str(error))
                 wait = 1.0
             except Exception as error:  # noqa: BLE001 - the worker: whatever it was is counted and tried again
-                wait = await self._count_failure(upload, attempt, error)
+                wait = await self._count_failure(upload, attempt, begun, error)
             finally:
                 self._active -= 1
                 if not self._active:
@@ -108,12 +111,14 @@ class Importer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), seconds)
 
-    async def _count_failure(self, upload: str, attempt: int, error: Exception) -> float:
+    async def _count_failure(self, upload: str, attempt: int, begun: int, error: Exception) -> float:
         """Count a failure; gives the seconds to wait before the next try."""
         if self._stopping:
             return 0
         try:
-            failures = await self._ledger.write(imports.note_failure, upload, attempt, repr(error)[:500], self._clock())
+            failures = await self._ledger.write(
+                imports.note_failure, upload, attempt, repr(error)[:500], self._clock(), begun
+            )
         except LedgerBusy:
             failures = 1
         notes.import_failed(upload=upload, attempt=attempt, kind="failed", error=repr(error)[:500], failures=failures)
@@ -136,7 +141,7 @@ class Importer:
         if await self._ledger.read(imports.cancel_requested, order.upload, order.attempt):
             why = "It was cancelled by an operator."
             await self._ledger.write(
-                imports.abort, order.upload, order.attempt, why, self._clock(), self._settings.domain
+                imports.abort, order.upload, order.attempt, why, self._clock(), self._settings.domain, order.begun
             )
             self._on_finished()
             notes.import_not_begun(
@@ -145,14 +150,16 @@ class Importer:
             return str(ImportStatus.ABORTED)
         now = self._clock()
         result = self._result(order, summary, parent, now)
-        await self._ledger.write(
+        ours = await self._ledger.write(
             imports.finish, order.upload, order.attempt, status=summary.status,
             result=result,
             errors_blob=errors.id if errors else None, errors_bytes=errors.size if errors else None,
             no_rows=any(warning.code is Code.NO_ROWS for warning in summary.warnings), now=now,
-            domain=self._settings.domain,
+            domain=self._settings.domain, begun=order.begun, credential_id=order.credential_id,
         )  # fmt: skip
         self._on_finished()
+        if not ours:
+            return await self._note_end(order.upload, order.attempt)
         notes.import_ended(
             trace_id=order.trace_id, upload=order.upload, attempt=order.attempt, status=str(summary.status),
             code=str(summary.code or ""), result=result, seconds=time.monotonic() - began, parsing=parsing,

@@ -10,6 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Concatenate, ParamSpec
+
+from sqlmodel import Session
 
 from imports.courier import Courier, Reply
 from imports.letters import (
@@ -29,10 +32,12 @@ from models.answers import answer_names, errors_name, result_name
 from models.faults import PermanentError, TemporaryError
 from models.tables import Attempt, Upload
 from storage.blobs import Blobs, BlobsAway
+from storage.duty import Alone, Duty
 from storage.ledger import Ledger, answers
 from storage.ledger.answers import Due
 from storage.ledger.history import AnswerFacts, answer_facts, attempt_object
 
+P = ParamSpec("P")
 log = get_logger("post")
 _AT_ONCE = 8
 _ALARM_LOOK = timedelta(seconds=10)
@@ -50,8 +55,11 @@ class Post:
 
     def __init__(
         self, ledger: Ledger, blobs: Blobs, courier: Courier, settings: Settings, *,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC), duty: Duty | None = None,
+        look: float = 1.0,
     ) -> None:  # fmt: skip
+        self._duty = duty or Alone()
+        self._look = look
         self._ledger = ledger
         self._blobs = blobs
         self._courier = courier
@@ -67,16 +75,18 @@ class Post:
             self._loop.call_soon_threadsafe(self._bell.set)
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled, while the duty is ours: answers go out from one node, in their order."""
         self._loop = asyncio.get_running_loop()
         next_look = self._clock()
         while True:
             self._bell.clear()
             try:
-                handed_over = await self.work_once()
-                if self._clock() >= next_look:
-                    await self.tell_operators()
-                    next_look = self._clock() + _ALARM_LOOK
+                handed_over = 0
+                if await self._duty.mine():
+                    handed_over = await self.work_once()
+                    if self._clock() >= next_look:
+                        await self.tell_operators()
+                        next_look = self._clock() + _ALARM_LOOK
             except TemporaryError as error:
                 log.warning("the post waits", reason=str(error))
                 handed_over = 0
@@ -86,7 +96,7 @@ class Post:
             if not handed_over:
                 # Not wait_for: up to Python 3.11 it loses a cancellation that comes as the bell rings.
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):
+                    async with asyncio.timeout(self._look):
                         await self._bell.wait()
 
     async def work_once(self) -> int:
@@ -104,6 +114,8 @@ class Post:
         async def hand_over(of_one_address: list[Due]) -> None:
             async with places:
                 for one in of_one_address:  # in their order: a receipt before its result
+                    if not await self._duty.mine():
+                        return
                     await self._hand_over(one)
 
         ended = await asyncio.gather(*map(hand_over, by_address.values()), return_exceptions=True)
@@ -119,12 +131,14 @@ class Post:
         for alarm in await self._ledger.read(answers.untold_alarms):
             tried = [await self._tell(alarm, place) for place in range(len(self._settings.operators))]
             if all(tried):
-                await self._ledger.write(answers.mark_told, [alarm.id], self._clock())
+                await self._surely(answers.mark_told, [alarm.id], self._clock())
 
     async def _tell(self, alarm: answers.Untold, place: int) -> bool:
         """Mail an alarm to one operator, once; False when it must be tried again."""
         if (alarm.id, place) in self._told:
             return True
+        if not await self._duty.mine():
+            return False
         operator, name = self._settings.operators[place], f"alarm-{alarm.id}"
         posting = Posting(
             sender=self._settings.reply_from, to_address=operator, date=alarm.raised_at, trace_id=name,
@@ -151,6 +165,8 @@ class Post:
         try:
             reply, digest, count = await asyncio.to_thread(self._reply, facts, digest=one.digest)
             one, facts = replace(one, answers=one.answers[:count]), facts[:count]
+            if not self._duty.still():  # it was paused, or waited for the disk: another hands it over
+                return
             await self._courier.deliver(reply)
         except PermanentError as error:
             await self._ledger.write(answers.mark_undeliverable, one.answers, self._clock(), error.fault.message)
@@ -161,8 +177,19 @@ class Post:
             log.exception("an answer could not be handed over", trace_id=trace_id)
             await self._postpone(one, facts, repr(error), began)
         else:
-            await self._ledger.write(answers.mark_sent, one.answers, self._clock(), digest=digest)
+            await self._surely(answers.mark_sent, one.answers, self._clock(), digest=digest)
             self._note(facts, "sent", began, digest=one.digest)
+
+    async def _surely(
+        self, function: Callable[Concatenate[Session, P], None], *args: P.args, **kwargs: P.kwargs
+    ) -> None:
+        """Note what has happened, however long the database is away: else it would happen again."""
+        while True:
+            try:
+                return await self._ledger.write(function, *args, **kwargs)
+            except TemporaryError as error:
+                log.warning("the post cannot note what it has handed over", reason=str(error))
+                await asyncio.sleep(1.0)
 
     def _note(
         self, facts: list[AnswerFacts], outcome: str, began: float, reason: str = "", *, digest: bool = False

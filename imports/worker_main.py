@@ -5,13 +5,16 @@ polars and the event loop hold threads.
 """
 
 import errno
+import json
 import os
 import resource
 import signal
 import sys
 import threading
+import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import TracebackType
 
 from imports.parse_job import ParseJob, ParseOutcome
 
@@ -74,5 +77,13 @@ def main(descriptor: int, lifeline: int) -> None:
         connection.send(outcome)
 
 
+def _say_why(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Tell what ended the worker in one line, as everything else in the log."""
+    said = "".join(traceback.format_exception(kind, error, trace))
+    line = {"room": "worker", "event": "a worker died", "level": "error", "exception": said}
+    sys.stderr.write(json.dumps(line) + "\n")
+
+
 if __name__ == "__main__":
+    sys.excepthook = _say_why
     main(int(sys.argv[1]), int(sys.argv[2]))

@@ -8,20 +8,23 @@ import contextlib
 import signal
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from intake.accept import Intake
 from intake.defender import Defender
 from intake.logins import Logins
-from mailgate.house import House, only_service, open_house
+from mailgate.house import House, create_folders, only_service, open_house
 from mailgate.observe import get_logger, metrics, traces
 from mailgate.settings import Settings, SettingsError
 from mailgate.watch import Pulse, WatchDoor
 from mailgate.watch.pulse import Stage
 from models.faults import TemporaryError
 from storage.descriptors import load_data_types
-from storage.engine import database_url
+from storage.duty import Alone, Duty, Leased
+from storage.heartbeat import Heartbeat, Self, new_node_id
+from storage.ledger import nodes
 from transfer.folder import LedgerFolders
 from transfer.settler import Settler
 
@@ -91,10 +94,32 @@ def mailbox_door(house: House) -> "MailboxDoor":
     return ImapDoor(house.settings, house.ledger, intake)
 
 
-def _make_post(house: House) -> "Post":
-    from imports.post import Post
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """This process among the others of its database: its name, and the duties that one has at a time."""
 
-    return Post(house.ledger, house.blobs, make_courier(house.settings), house.settings)
+    house: House
+    node: Self
+
+    def duty(self, name: str) -> Duty:
+        """Give a duty; where no other process can be, it is ours."""
+        return Alone() if self.node.alone else Leased(self.house.ledger, name, self.node.id)
+
+    def make_post(self) -> "Post":
+        """Make the post; where others owe answers too, it looks more often."""
+        from imports.post import Post
+
+        house = self.house
+        return Post(
+            house.ledger, house.blobs, make_courier(house.settings), house.settings, duty=self.duty("post"),
+            look=1.0 if self.node.alone else 0.25,
+        )  # fmt: skip
+
+
+def join(house: House, roles: tuple[str, ...]) -> Cluster:
+    """Name this process."""
+    alone = house.engine.dialect.name == "sqlite"
+    return Cluster(house, Self(id=new_node_id(), roles=roles, version=version("mailgate"), alone=alone))
 
 
 class Service:
@@ -103,16 +128,22 @@ class Service:
     def __init__(self, house: House, roles: tuple[str, ...]) -> None:
         self._house = house
         self._roles = roles
+        self._cluster = join(house, roles)
+        self._heartbeat = Heartbeat(house.engine, self._cluster.node)
         settings = house.settings
         self._tasks: list[asyncio.Task[None]] = []
-        self._post = _make_post(house) if "worker" in roles else None
+        self._post = self._cluster.make_post() if "worker" in roles else None
         ring = self._post.ring if self._post is not None else lambda: None
         senders = make_checker(settings) if MAIL_ROLES & set(roles) else None
         self._intake = Intake(house.ledger, house.blobs, house.jobs, settings, on_recorded=ring, senders=senders)
         self._settler: Settler | None = None
         self.folders: LedgerFolders | None = None  #: for the file doors
         if FOLDER_ROLES & set(roles):
-            folders = LedgerFolders(house.ledger, house.blobs, self._intake, settings, on_settling=self._ring_settler)
+            node = self._cluster.node
+            folders = LedgerFolders(
+                house.ledger, house.blobs, self._intake, settings, on_settling=self._ring_settler, node=node.id,
+                alive=None if node.alone else nodes.alive,
+            )  # fmt: skip
             self._settler = Settler(house.ledger, self._intake, folders, settings, on_owed=ring)
             self.folders = folders
         self._defender = Defender(house.ledger, settings.limits)
@@ -131,12 +162,14 @@ class Service:
     def _make_mailboxes(self) -> "ImapDoor":
         from mailgate.imap import ImapDoor
 
-        return ImapDoor(self._house.settings, self._house.ledger, self._intake)
+        house = self._house
+        return ImapDoor(house.settings, house.ledger, self._intake, node_id=self._cluster.node.id)
 
     async def start(self) -> list[tuple[str, str, int]]:
         """Start every role; gives the open doors, which take mails and files from now on."""
         watched = await self._watch_door.open() if self._watch_door is not None else []
         self._watch(self._pulse.beat())
+        await asyncio.to_thread(self._heartbeat.start)  # before any work is done in this node's name
         if "worker" in self._roles:
             await self._start_worker()
         await self._defender.load()
@@ -168,6 +201,7 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(TemporaryError):
             await self._defender.keep()
+        await asyncio.to_thread(self._heartbeat.stop)
         if self._pool is not None:
             await asyncio.to_thread(self._pool.close)
         if self._watch_door is not None:
@@ -205,12 +239,15 @@ class Service:
             )
         )
         self._importer = Importer(house.ledger, house.blobs, self._pool, house.settings, on_finished=self._post.ring)
-        url = database_url(house.settings.database_path)
-        self._jobs = JobEngine(house.job_engine, url, self._importer, at_once=limits.parse_workers * 2)
+        self._jobs = JobEngine(
+            house.job_engine, house.settings.ledger_url, self._importer, node_id=self._cluster.node.id,
+            at_once=limits.parse_workers * 2,
+        )  # fmt: skip
         await self._jobs.launch()
         housekeeper = Housekeeper(
-            house.ledger, house.blobs, self._jobs, house.jobs, house.settings, on_owed=self._post.ring
-        )
+            house.ledger, house.blobs, self._jobs, house.jobs, house.settings, on_owed=self._post.ring,
+            duty=self._cluster.duty("housekeeping"),
+        )  # fmt: skip
         self._watch(self._post.run())
         self._watch(housekeeper.run())
 
@@ -235,6 +272,8 @@ async def serve(settings: Settings, roles: tuple[str, ...]) -> None:
     _name_process(settings, roles)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
+    if settings.database_url:  # a new node has nothing yet; what SQLite's one service lacks was never set up
+        create_folders(settings)
     with only_service(settings), open_house(settings) as house:
         service = Service(house, roles)
         stopping = asyncio.Event()

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from mailgate.settings import Settings
 from models.faults import MailgateError
 from storage.blobs import Blobs, DiskBlobs
-from storage.engine import database_url, make_engine, make_job_engine
+from storage.engine import make_engine, make_job_engine
 from storage.jobs import JobQueue
 from storage.ledger import Ledger
 from storage.migrate import is_current, migrate
@@ -39,15 +39,14 @@ class House:
 
 @contextlib.contextmanager
 def open_house(settings: Settings) -> Iterator[House]:
-    """Open ledger, blobs and job queue; NotReady when the database is missing or of another version."""
-    if not settings.database_path.exists():
+    """Open ledger, blobs and job queue; NotReady when the database is missing, away or of another version."""
+    if not settings.database_url and not settings.database_path.exists():
         raise NotReady(f"there is no database at {settings.database_path}: run `mailgate init`")
-    url = database_url(settings.database_path)
-    engine, job_engine = make_engine(url), make_job_engine(url)
+    engine, job_engine = make_engine(settings.ledger_url), make_job_engine(settings.ledger_url)
     try:
         current = is_current(engine)
-    except sa.exc.DatabaseError as error:
-        raise NotReady(f"the database at {settings.database_path} cannot be read: {error.orig}") from None
+    except sa.exc.DBAPIError as error:
+        raise NotReady(f"the database {settings.database_name} cannot be read: {one_line(error)}") from None
     if not current:
         raise NotReady("the database has another schema than this version needs: run `mailgate migrate`")
     house = House(settings, engine, job_engine, Ledger(engine), open_blobs(settings), JobQueue(job_engine))
@@ -72,22 +71,41 @@ def open_blobs(settings: Settings) -> Blobs:
         raise NotReady(f"the object store cannot be used: {error}") from None
 
 
+def one_line(error: sa.exc.DBAPIError) -> str:
+    """Give what a database said, in one line; the driver's errors name no password."""
+    return " ".join(str(error.orig).split())
+
+
 def create_database(settings: Settings) -> None:
     """Create the folders of the data directory and the database, or bring it to the current schema."""
+    create_folders(settings)
+    with only_service(settings):  # a schema does not change under a running service of SQLite
+        engine = make_engine(settings.ledger_url)
+        try:
+            migrate(engine, settings.ledger_url)
+        except sa.exc.DBAPIError as error:
+            raise NotReady(f"the database {settings.database_name} cannot be migrated: {one_line(error)}") from None
+        finally:
+            engine.dispose()
+
+
+def create_folders(settings: Settings) -> None:
+    """Create the folders of the data directory, which every node has of its own."""
     dirs = (settings.data_dir, settings.blob_dir, settings.spool_dir, settings.uploads_dir, settings.outbox_dir)
     for folder in dirs:
         folder.mkdir(parents=True, exist_ok=True)
     settings.data_dir.chmod(0o700)
-    url = database_url(settings.database_path)
-    with only_service(settings):  # a schema does not change under a running service
-        engine = make_engine(url)
-        migrate(engine, url)
-        engine.dispose()
 
 
 @contextlib.contextmanager
 def only_service(settings: Settings) -> Iterator[None]:
-    """Hold the lock that makes this the one service process of its database; NotReady when another has it."""
+    """Hold the lock that makes this the one service process of an SQLite database; NotReady when another has it.
+
+    Postgres serves several.
+    """
+    if settings.database_url:
+        yield
+        return
     path = settings.data_dir / "service.lock"
     with path.open("a+") as lock:
         _lock(lock, path.name)

@@ -18,13 +18,17 @@ Things = frozenset[str]
 
 EVERYTHING: Things | None = None  #: what a function touches that does not say it
 _CLASS = 0x6D67  # our half of Postgres' two-part lock numbers
+_MIGRATION = 0x6D68
 _LEDGER = 0
 _WAIT = "5s"  # for a lock: behind a dead or a busy process a door says "not now"
 _IDLE = "5s"  # of a process within a transaction: a paused one must not hold the others up
 
 
-def touches(things: Callable[..., Iterable[str]]) -> Callable[[F], F]:
-    """Say of a writing function what it reads and changes: ``things`` is given its arguments without the session."""
+def touches(things: Callable[..., Iterable[str] | None]) -> Callable[[F], F]:
+    """Say of a writing function what it reads and changes: ``things`` is given its arguments without the session.
+
+    What it only adds, with a key that no other can have, need not be said. None: anything.
+    """
 
     def mark(function: F) -> F:
         function.touches = things  # type: ignore[attr-defined]
@@ -36,7 +40,8 @@ def touches(things: Callable[..., Iterable[str]]) -> Callable[[F], F]:
 def touched(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Things | None:
     """Give what one call of a writing function touches; None: anything."""
     things = getattr(function, "touches", None)
-    return EVERYTHING if things is None else frozenset(things(*args, **kwargs))
+    found = None if things is None else things(*args, **kwargs)
+    return EVERYTHING if found is None else frozenset(found)
 
 
 def together(all_things: Iterable[Things | None]) -> Things | None:
@@ -52,19 +57,25 @@ def together(all_things: Iterable[Things | None]) -> Things | None:
 def take(connection: sa.Connection) -> None:
     """Begin a transaction on Postgres with the locks that its option ``writes`` asks for.
 
-    ``writes``: nothing for a reading one, True for one that may touch anything, or what it touches. ``lock_wait``: how
-    long to wait for a lock, as Postgres writes it.
+    ``writes``: nothing for a reading one, True for one that may touch anything, or what it touches. ``patient``: it
+    waits longer for them, and may be busy elsewhere meanwhile.
     """
     options = connection.get_execution_options()
     writes = options.get("writes", False)
-    if writes is False:
-        return
-    statements = [
-        f"SET LOCAL lock_timeout = '{options.get('lock_wait', _WAIT)}'",
-        f"SET LOCAL idle_in_transaction_session_timeout = '{options.get('idle_wait', _IDLE)}'",
-        *(f"SELECT {lock}" for lock in _locks(None if writes is True else writes)),
-    ]
-    connection.exec_driver_sql("; ".join(statements))
+    if writes is not False:
+        locks = _locks(None if writes is True else writes)
+        _begin(connection, locks, patient=options.get("patient", False))
+
+
+def take_migration(connection: sa.Connection) -> None:
+    """Wait until no other process migrates this database, and keep others from it until the transaction ends."""
+    _begin(connection, [f"pg_advisory_xact_lock({_MIGRATION}, 0)"], patient=True)
+
+
+def _begin(connection: sa.Connection, locks: list[str], *, patient: bool) -> None:
+    wait, idle = ("25s", "0") if patient else (_WAIT, _IDLE)
+    settings = f"SET LOCAL lock_timeout = '{wait}'; SET LOCAL idle_in_transaction_session_timeout = '{idle}'"
+    connection.exec_driver_sql("; ".join([settings, *(f"SELECT {lock}" for lock in locks)]))
 
 
 def _locks(things: Things | None) -> list[str]:

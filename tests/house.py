@@ -31,6 +31,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+import psycopg
 import structlog
 
 from intake.accept import Intake
@@ -436,8 +437,11 @@ def database_once() -> Path:
     return settings.data_dir
 
 
-def rows_of(database: Path, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """Ask a database beside its service."""
+def rows_of(database: Path | str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Ask a database beside its service: an SQLite file, or the URL of a Postgres database."""
+    if isinstance(database, str):
+        with psycopg.connect(database) as postgres:
+            return list(postgres.execute(statement.replace("?", "%s"), values))  # type: ignore[call-overload]
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)
     try:
         return list(connection.execute(statement, values))

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from intake.gate import Gate, Room
 from intake.logins import Login, Logins
-from mailgate.observe import get_logger
+from mailgate.observe import get_logger, metrics, notes
 from models.faults import TemporaryError
 
 log = get_logger("company")
@@ -53,6 +53,7 @@ class Company:
         self._door = door
         self._admitted: Counter[str] = Counter()
         self._gate: Gate[Visitor] = Gate(house.room)
+        metrics.connections.labels(door).set_function(lambda: len(self.visitors))
 
     def enter(self, visitor: Visitor) -> str:
         """Let a connection in; gives the reason where it is one too many."""
@@ -63,6 +64,8 @@ class Company:
             entrance.evicted.say_goodbye("too many connections from your address that have not logged in")
         if not entrance.reason:
             self.visitors.add(visitor)
+        else:
+            notes.refused(self._door, "too_many_connections")
         return entrance.reason
 
     def admit(self, visitor: Visitor) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from mailgate.observe import notes
 from matching.wildcard import compile_pattern
 from models.faults import TemporaryError
 from transfer.view import Entry, Kind, NameTaken, NoRoom, NoSuchName, Refused, TooLarge
@@ -45,8 +46,11 @@ def absolute(here: str, path: str) -> str:
     return posixpath.normpath("/" + posixpath.join(here, path).lstrip("/"))
 
 
+_REASONS = {451: "not_now", 452: "no_space", 552: "too_large"}
+
+
 def refusal(error: Exception) -> tuple[int, str]:
-    """Give the reply code and the words for what was not done; never what a foreign exception says."""
+    """Give the reply code and the words for what was not done, and count it; never what a foreign exception says."""
     code, words = 451, NOT_NOW
     match error:
         case NoSuchName(reason=why):
@@ -61,6 +65,8 @@ def refusal(error: Exception) -> tuple[int, str]:
             code, words = 452, str(error)
         case TemporaryError():
             words = f"{NOT_NOW}: {error}" if str(error) else NOT_NOW
+    if not isinstance(error, NoSuchName):  # that a name is not there is how many clients ask
+        notes.refused("ftp", _REASONS.get(code, "not_allowed"))
     return code, " ".join(words.split(" "))[:_TEXT]
 
 

@@ -13,7 +13,7 @@ import asyncssh
 
 from intake.logins import Logins
 from mailgate.listening import Listener, Proxies
-from mailgate.observe import get_logger, metrics, notes
+from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from transfer.sftp_company import Company
 from transfer.sftp_connection import FAST_CIPHERS, Connection, Guest
@@ -61,7 +61,6 @@ class SftpDoor:
         for algorithm, fingerprint in host_key_fingerprints(paths).items():
             log.info("host key", algorithm=algorithm, fingerprint=fingerprint)
         options = await self._options(read_host_keys(paths))
-        metrics.connections.labels("sftp").set_function(lambda: len(self._company.visitors))
         loop = asyncio.get_running_loop()
         proxies = Proxies(
             networks=sftp.proxy_protocol_from, seconds=limits.proxy_header_time.total_seconds(),
@@ -101,7 +100,6 @@ class SftpDoor:
         if not reason:
             return Connection(loop, options, guest)
         log.warning("turned away", peer=client, reason=reason)
-        notes.refused("sftp", "too_many_connections")
         return refusal(reason)
 
     # --- asyncssh

@@ -107,7 +107,7 @@ def migrate() -> None:
 
     settings = state.settings()
     create_database(settings)
-    say(f"{settings.database_path} has the current schema.")
+    say(f"{settings.database_name} has the current schema.")
 
 
 def doctor() -> None:

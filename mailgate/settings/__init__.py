@@ -7,9 +7,10 @@ connected at import.
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from mailgate.settings.limits import Limits
@@ -64,7 +65,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("mailgate-data")
     domain: str = "intake.localhost"
-    database_url: Literal[""] = ""  # Postgres is not built yet
+    database_url: str = Field(default="", repr=False)  #: postgresql://…; empty: SQLite in data_dir
+    database_url_file: Path | None = None
     blob_url: str = ""  #: s3://bucket/prefix; empty: files in data_dir
     settle_seconds: Annotated[float, Field(ge=0, le=86_400)] = 5.0  #: that a file in a folder must stay untouched
     operators: tuple[str, ...] = ()
@@ -81,6 +83,13 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     retention: Retention = Retention()
     data_types: dict[str, DataTypeSettings] = {}
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: str) -> str:
+        if value and not value.startswith("postgresql://"):
+            raise ValueError("database_url is empty, for SQLite, or postgresql://user@host/name")  # it may be a secret
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -120,8 +129,21 @@ class Settings(BaseSettings):
 
     @property
     def database_path(self) -> Path:
-        """Name the SQLite file of ledger and jobs."""
+        """Name the SQLite file of ledger and jobs, where they are not in Postgres."""
         return self.data_dir / "mailgate.sqlite3"
+
+    @property
+    def ledger_url(self) -> str:
+        """Give the URL of the database of ledger and jobs; it may hold a password."""
+        return self.database_url or f"sqlite:///{self.database_path}"
+
+    @property
+    def database_name(self) -> str:
+        """Name the database for people, without its password."""
+        if not self.database_url:
+            return str(self.database_path)
+        parts = urlsplit(self.database_url)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     @property
     def data_types_dir(self) -> Path:
@@ -197,6 +219,13 @@ def load_settings(path: Path) -> Settings:
         updates["sftp"] = settings.sftp.model_copy(update={"host_keys": keys})
     updates["relay"] = _with_secret(settings.relay, base)
     updates["s3"] = _with_keys(settings.s3, base)
+    if settings.database_url_file is not None:
+        if settings.database_url:
+            raise SettingsError("database_url and database_url_file are both set: keep one")
+        url = _read_secret(base / settings.database_url_file, "database_url_file")
+        if not url.startswith("postgresql://"):
+            raise SettingsError("database_url_file holds no postgresql://… URL")
+        updates["database_url"] = url
     return Settings.model_construct(**{**dict(settings), **updates})
 
 
@@ -237,14 +266,18 @@ def _from_files(table: str, section: Section, base: Path, *keys: str) -> dict[st
             continue
         if getattr(section, key):
             raise SettingsError(f"{table}.{key} and {table}.{key}_file are both set: keep one")
-        try:
-            found[key] = (base / path).read_text().rstrip("\n")
-        except OSError as error:
-            raise SettingsError(f"{table}.{key}_file cannot be read: {error}") from None
+        found[key] = _read_secret(base / path, f"{table}.{key}_file")
     return found
 
 
-_NOT_BUILT = {"web", "database_url"}
+def _read_secret(path: Path, key: str) -> str:
+    try:
+        return path.read_text().rstrip("\n")
+    except OSError as error:
+        raise SettingsError(f"{key} cannot be read: {error}") from None
+
+
+_NOT_BUILT = {"web"}
 
 
 def _sentences(error: ValidationError) -> str:

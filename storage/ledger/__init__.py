@@ -96,6 +96,7 @@ async def _patiently(answer: "asyncio.Future[R]") -> R:
         async with asyncio.timeout(_PATIENCE):
             return await answer
     except TimeoutError:
+        metrics.database_errors.inc()
         raise LedgerBusy("the database has not answered in time") from None
     except sa.exc.SQLAlchemyError as error:
         raise _translate(error) from error
@@ -108,5 +109,6 @@ def _translate(error: sa.exc.SQLAlchemyError) -> Exception:
         metrics.database_errors.inc()
         return LedgerBusy(f"the database cannot answer now: {error.orig}")
     if isinstance(error, (sa.exc.TimeoutError, sa.exc.PendingRollbackError)):
+        metrics.database_errors.inc()
         return LedgerBusy("the database cannot answer now: no connection to it is free")
     return error

@@ -139,9 +139,11 @@ def note_overflow(session: Session, address: str, now: datetime) -> None:
 
 
 def mark_sent(session: Session, ids: tuple[int, ...], now: datetime, *, digest: str | None = None) -> None:
-    """Note that answers were handed over; a digest counts as one mail of the hour."""
+    """Note that answers were handed over; a digest counts as one mail of the hour. Noted again, nothing changes."""
     for place, answer_id in enumerate(ids):
         answer = session.get_one(Answer, answer_id)
+        if answer.state == SENT:
+            continue
         answer.state, answer.digest, answer.error = SENT, digest, ""
         answer.sent_at = now if digest is None or place == 0 else None
         session.add(answer)

@@ -1,6 +1,7 @@
 """Imports in the ledger: begun, finished, failed, parked, cancelled, replayed.
 
-What lives here: the transactions of one attempt's life. Each may be repeated after a crash and then changes nothing.
+What lives here: the transactions of one attempt's life. Each may be repeated after a crash and then changes nothing. An
+attempt that was begun anew elsewhere, because its process seemed dead, is no longer that process's: it is told so.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from storage.ledger.contents import firsts_of_contents
 from storage.ledger.deliveries import queue_attempt
 from storage.ledger.folder_answers import post_receipt, post_result
 from storage.ledger.moves import move_upload
+from storage.locks import touches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +44,8 @@ class Order:
     queued_at: datetime | None = None
     supersedes: str | None = None
     parent_trace_id: str | None = None
+    begun: int = 0  #: which beginning of the attempt this is: only the latest may end it
+    credential_id: int | None = None  #: in whose folder its answers may stand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,15 +58,15 @@ class Patience:
 
 def begin(
     session: Session, upload_id: str, number: int, now: datetime, patience: Patience, domain: str, *,
-    first: bool = True,
+    begun: int = 0,
 ) -> Order | None:  # fmt: skip
     """Begin an attempt, or go on with it after a crash; None when nothing is left to do.
 
-    An attempt that was cancelled, or tried too often, is aborted here and answered. ``first``: this process begins it
-    for the first time.
+    An attempt that was cancelled, or tried too often, is aborted here and answered. ``begun``: of the order that this
+    process had before; None too where another has begun it since.
     """
     attempt = session.get_one(Attempt, (upload_id, number))
-    if attempt.status in ENDED:
+    if attempt.status in ENDED or begun not in (0, attempt.tries):
         return None
     upload = session.get_one(Upload, upload_id)
     if attempt.cancel_requested:
@@ -74,7 +78,7 @@ def begin(
     if attempt.status == ImportStatus.QUEUED:
         _move(session, attempt, upload, ImportStatus.IN_PROGRESS, "", now)
         attempt.started_at = now
-    attempt.tries += first
+    attempt.tries += not begun
     session.add(attempt)
     if upload.blob is None:
         _abort(session, attempt, upload, "Its original is no longer kept.", now, domain)
@@ -89,7 +93,8 @@ def begin(
         answer_name=_answer_name(session, upload), blob=upload.blob, sha256=upload.sha256,
         received_at=upload.received_at, started_at=attempt.started_at, queued_at=attempt.queued_at,
         dry_run=delivery.dry_run,
-        duplicate_of=upload.duplicate_of, supersedes=upload.supersedes,
+        duplicate_of=upload.duplicate_of, supersedes=upload.supersedes, begun=attempt.tries,
+        credential_id=connection.credential_id,
     )  # fmt: skip
 
 
@@ -106,13 +111,26 @@ def _answer_name(session: Session, upload: Upload) -> str:
     return answer_names(names)[upload.part - 1]
 
 
+def _things(upload_id: str, *_args: Any, credential_id: int | None = None, **_more: Any) -> set[str] | None:
+    """Give what the end of an import changes: its delivery, and the folder of its client."""
+    if credential_id is None:
+        return None
+    return {f"delivery:{upload_id.partition('.')[0]}", f"credential:{credential_id}"}
+
+
+@touches(_things)
 def finish(
     session: Session, upload_id: str, number: int, *, status: ImportStatus, result: dict[str, Any],
     errors_blob: str | None, no_rows: bool, now: datetime, domain: str, errors_bytes: int | None = None,
+    begun: int = 0, credential_id: int | None = None,
 ) -> bool:  # fmt: skip
-    """Write the end of an attempt and owe its answer in one transaction; False when it had ended before."""
+    """Write the end of an attempt and owe its answer in one transaction.
+
+    False when it had ended before, or was begun elsewhere since ``begun`` (0: whoever ends it). ``credential_id``: of
+    the connection, where the caller knows it; then others are not held up.
+    """
     attempt = session.get_one(Attempt, (upload_id, number))
-    if attempt.status in ENDED:
+    if attempt.status in ENDED or begun not in (0, attempt.tries):
         return False
     upload = session.get_one(Upload, upload_id)
     attempt.result, attempt.errors_blob, attempt.no_rows = result, errors_blob, no_rows
@@ -128,9 +146,11 @@ def finish(
     return True
 
 
-def note_failure(session: Session, upload_id: str, number: int, error: str, now: datetime) -> int:
-    """Count one failure of an attempt that goes on; returns how many there were."""
+def note_failure(session: Session, upload_id: str, number: int, error: str, now: datetime, begun: int = 0) -> int:
+    """Count one failure of an attempt that goes on here; returns how many there were."""
     attempt = session.get_one(Attempt, (upload_id, number))
+    if begun not in (0, attempt.tries):
+        return attempt.failures
     upload = session.get_one(Upload, upload_id)
     attempt.failures += 1
     session.add(attempt)
@@ -165,10 +185,12 @@ def cancel_requested(session: Session, upload_id: str, number: int) -> bool:
     return session.get_one(Attempt, (upload_id, number)).cancel_requested
 
 
-def abort(session: Session, upload_id: str, number: int, why: str, now: datetime, domain: str) -> None:
-    """End an attempt as aborted, and owe the answer that says so."""
+def abort(
+    session: Session, upload_id: str, number: int, why: str, now: datetime, domain: str, begun: int = 0
+) -> None:  # fmt: skip
+    """End an attempt that goes on here as aborted, and owe the answer that says so."""
     attempt = session.get_one(Attempt, (upload_id, number))
-    if attempt.status not in ENDED:
+    if attempt.status not in ENDED and begun in (0, attempt.tries):
         _abort(session, attempt, session.get_one(Upload, upload_id), why, now, domain)
 
 

@@ -1,7 +1,7 @@
 """Leases in the ledger: duties that one node has at a time, such as handing over answers.
 
 What lives here: their transactions. A lease goes by the database's clock. Its holder renews it long before it ends, and
-by its own monotonic clock knows when it may no longer act; the lease of a node that is dead is free at once.
+by its own monotonic clock knows when it may no longer act; the lease of a node that has ended is free at once.
 """
 
 from datetime import timedelta
@@ -10,7 +10,6 @@ from sqlmodel import Session
 
 from models.tables import Lease, Node
 from storage.ledger.clock import Clock, database_now
-from storage.ledger.nodes import DEAD_AFTER
 from storage.locks import touches
 
 
@@ -23,22 +22,8 @@ def take_lease(session: Session, name: str, holder: str, lasts: timedelta, clock
     now = clock(session)
     lease = session.get(Lease, name) or Lease(name=name, holder="", until=now)
     held = now < lease.until <= now + 2 * lasts
-    if held and lease.holder not in ("", holder) and not _is_dead(session, lease.holder, clock):
+    if held and lease.holder not in ("", holder) and session.get(Node, lease.holder) is not None:
         return False
     lease.holder, lease.until = holder, now + lasts
     session.add(lease)
     return True
-
-
-@touches(lambda name, *_, **__: {f"lease:{name}"})
-def leave_lease(session: Session, name: str, holder: str) -> None:
-    """Give a lease back, where it is still ours."""
-    lease = session.get(Lease, name)
-    if lease is not None and lease.holder == holder:
-        lease.holder = ""
-        session.add(lease)
-
-
-def _is_dead(session: Session, node_id: str, clock: Clock) -> bool:
-    node = session.get(Node, node_id)
-    return node is None or node.seen_at <= clock(session) - DEAD_AFTER

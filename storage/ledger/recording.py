@@ -32,6 +32,7 @@ from storage.jobs import Enqueue
 from storage.ledger.answers import RECEIPT, answer_row, next_sequence
 from storage.ledger.contents import firsts_of_contents
 from storage.ledger.messages import KnownMessages, MessageKey
+from storage.locks import touches
 
 _TELL_AT_ONCE = frozenset({"smtp"})  # doors whose sender hears of a rejection on the spot
 _BEST_FIRST = (Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.IGNORED, Verdict.REJECTED, Verdict.INCOMPLETE)
@@ -120,6 +121,16 @@ class Arrival:
     message: MessageKey | None = None  #: the message of a mailbox that it was
 
 
+def things_of(arrival: Arrival) -> set[str]:
+    """Give what the recording of an arrival reads and changes: identities, contents and numbers of its connections."""
+    things = {f"connection:{new.connection_id}" for new in arrival.deliveries}
+    things |= {f"delivery:{new.trace_id}" for new in arrival.deliveries if new.trace_id}
+    if arrival.message is not None:
+        things.add(f"mailbox:{arrival.message.mailbox_id}")
+    return things
+
+
+@touches(things_of)
 def record(session: Session, arrivals: list[Arrival]) -> list[list[Recorded] | Exception]:
     """Write each arrival or none of it; RuleChanged stands in the place of one whose judgement is out of date."""
     ledger = _Known(session, arrivals)

@@ -9,9 +9,9 @@ import pytest
 from tests.cli.conftest import cli, ready_house
 from tests.imap.dovecot import NO_IDLE, NO_MOVE, NO_UIDPLUS, Dovecot, open_dovecot
 from tests.imap.support import Rig, open_rig
-from tests.storage.fixtures import template
+from tests.storage.fixtures import sqlite_template, template
 
-__all__ = ["cli", "ready_house", "template"]
+__all__ = ["cli", "ready_house", "sqlite_template", "template"]
 _users = itertools.count(1)
 
 

@@ -13,7 +13,7 @@ from imports.housekeeping import Housekeeper
 from models.codes import Code
 from models.states import ConnectionState, ImportStatus
 from models.tables import Alarm, Answer, Attempt, Event, Upload
-from storage.ledger import housekeeping
+from storage.ledger import holding, housekeeping, nodes
 from tests.imports.support import Courier, body, emptied, files, post, shown
 from tests.storage.support import START, Store
 
@@ -23,10 +23,15 @@ class Engine:
     """The durable engine at its seam."""
 
     asked: list[list[tuple[str, int]]] = field(default_factory=list)
+    alive: list[set[str]] = field(default_factory=list)
 
     async def lost(self, attempts: list[tuple[str, int]]) -> list[tuple[str, int, int]]:
         self.asked.append(attempts)
         return [(upload, attempt, 1) for upload, attempt in attempts]
+
+    async def hand_on(self, alive: set[str]) -> list[str]:
+        self.alive.append(alive)
+        return []
 
     async def forget_ended(self, before: datetime) -> int:
         return 0
@@ -262,7 +267,7 @@ async def test_spool_files_left_by_a_crash_go_after_a_day(store: Store) -> None:
         age(spool / name, hours)
     (spool / "folder").mkdir()
     age(spool / "folder", 48)
-    await keeper(store).sweep()
+    await keeper(store).sweep_spool()
     assert sorted(path.name for path in spool.iterdir()) == ["c.spool", "folder"]
 
 
@@ -275,3 +280,21 @@ async def test_more_orphans_than_one_look_takes(store: Store) -> None:
         age(path, 48)
     await keeper(store).sweep()
     assert kept(store) == set()
+
+
+async def test_while_a_backup_goes_on_no_bytes_are_deleted(store: Store) -> None:
+    orphan = store.keep(b"x")
+    age(store.blobs.path(orphan), 48)
+    store.ledger.write_now(holding.hold, "a", timedelta(minutes=10))
+    await keeper(store).sweep()
+    assert kept(store) == {orphan}
+    store.ledger.write_now(holding.release, "a")
+    await keeper(store).sweep()
+    assert kept(store) == set()
+
+
+async def test_the_work_of_nodes_that_are_dead_is_handed_on(store: Store) -> None:
+    store.ledger.write_now(nodes.beat, "alive", ["worker"], "1")
+    engine = Engine()
+    await keeper(store, engine).hand_on()
+    assert engine.alive == [{"alive"}]

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -131,13 +132,29 @@ def test_beginning_again_goes_on(store: Store) -> None:
     first = begin(store, upload)
     store.clock.forward(minutes=5)
     again = begin(store, upload)
-    assert first == again
     assert first is not None
     assert first.started_at == START
+    assert again == replace(first, begun=2)
     done = attempt(store, upload)
     assert (done.status, done.tries) == ("in_progress", 2)
     moves = [(e.before, e.after) for e in store.all(Event) if e.subject == f"{upload}#1"]
     assert moves == [(None, "queued"), ("queued", "in_progress")]
+
+
+def test_an_attempt_that_was_begun_elsewhere_is_no_longer_the_first_ones(store: Store) -> None:
+    upload = arrived(store)
+    paused, other = begin(store, upload), begin(store, upload)
+    assert paused is not None
+    assert other is not None
+    now, patience = store.clock(), PATIENCE
+    assert not store.finish_as(paused)
+    assert store.ledger.write_now(imports.note_failure, upload, 1, "x", now, paused.begun) == 0
+    store.ledger.write_now(imports.abort, upload, 1, "x", now, DOMAIN, paused.begun)
+    assert store.ledger.write_now(imports.begin, upload, 1, now, patience, DOMAIN, begun=paused.begun) is None
+    assert attempt(store, upload).status == "in_progress"
+    assert store.ledger.write_now(imports.begin, upload, 1, now, patience, DOMAIN, begun=other.begun) == other
+    assert store.finish_as(other)
+    assert len(results(store)) == 1
 
 
 def test_finishing_again_changes_nothing(store: Store) -> None:

@@ -1,6 +1,7 @@
 """What the tests of storage, intake and imports share: an open ledger with blobs, and short words to fill it."""
 
 import asyncio
+import contextlib
 import itertools
 import shutil
 from collections.abc import Coroutine, Iterator
@@ -25,14 +26,16 @@ from storage.engine import database_url, make_engine
 from storage.ledger import Ledger
 from storage.ledger.applying import CredentialPlan, Plan, apply_plan
 from storage.ledger.connections import ConnectionRef, by_name, set_state
-from storage.ledger.imports import Patience, begin, finish
+from storage.ledger.imports import Order, Patience, begin, finish
 from storage.ledger.recording import Arrival, Means, NewDelivery, NewFile, Recorded, record
 from storage.migrate import migrate
+from tests.postgres import server
 
 T = TypeVar("T")
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 DOMAIN = "intake.test"
 BACK = "batch@acme.example"
+POSTGRES = Path("postgres")  #: in the place of a template: a database of the session's server
 _NUMBERS = itertools.count()
 _LOOPS = ThreadPoolExecutor(4, thread_name_prefix="test-loop")
 
@@ -167,6 +170,13 @@ class Store:
             **{"result": result(status), "errors_blob": None, "no_rows": False, **more},
         )  # fmt: skip
 
+    def finish_as(self, order: Order) -> bool:
+        """Bring an attempt to an end as the process that has this order of it."""
+        return self.ledger.write_now(
+            finish, order.upload, order.attempt, status=ImportStatus.COMPLETED, now=self.clock(), domain=DOMAIN,
+            result=result(), errors_blob=None, no_rows=False, begun=order.begun, credential_id=order.credential_id,
+        )  # fmt: skip
+
     def all(self, model: type[T]) -> list[T]:
         """Give every row of a table, in the order they were written where that is known."""
 
@@ -221,12 +231,14 @@ def open_store(folder: Path, template: Path, **settings: Any) -> Iterator[Store]
     chosen = Settings(**{"data_dir": folder, "domain": DOMAIN, "limits": limits, **settings})
     for one in (chosen.blob_dir, chosen.spool_dir, chosen.uploads_dir, chosen.outbox_dir):
         one.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(template, chosen.database_path)
-    ledger = Ledger(make_engine(database_url(chosen.database_path)))
-    try:
+    with contextlib.ExitStack() as stack:
+        if template is POSTGRES:
+            chosen = chosen.model_copy(update={"database_url": stack.enter_context(server().lend())})
+        else:
+            shutil.copyfile(template, chosen.database_path)
+        ledger = Ledger(make_engine(chosen.ledger_url))
+        stack.callback(ledger.close)
         yield Store(chosen, ledger, DiskBlobs(chosen.blob_dir), Clock(), Queue())
-    finally:
-        ledger.close()
 
 
 __all__ = ["BACK", "DOMAIN", "START", "Attempt", "Clock", "Delivery", "Queue", "Store", "in_loop", "open_store"]

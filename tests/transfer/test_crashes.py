@@ -21,6 +21,8 @@ from tests.storage.support import Store, open_store
 from tests.transfer.support import NAME, House, put
 from transfer.view import Begin, MailgateError, Visit
 
+DATABASES = ["sqlite"]  # each step is a ledger of its own; test_contract runs the same paths on both
+
 CONTENT = bytes(index % 253 for index in range(700_000))
 
 

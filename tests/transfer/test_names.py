@@ -9,6 +9,8 @@ import pytest
 from tests.transfer.support import UP, House
 from transfer.view import Begin, Refused
 
+DATABASES = ["sqlite"]  # names are text to both databases, and the corpora are large
+
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpora" / "names"
 pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpora are not beside this checkout")
 

@@ -27,7 +27,7 @@ def door_fields(settings: "Settings", rule: "Rule", fingerprints: Fingerprints) 
     fields: dict[str, Any] = {}
     door = getattr(settings, rule.method, None)  # absent where that door is not built
     if door is not None:
-        fields = {"host": door.host, "port": door.port}
+        fields = {"host": _host(door), "port": door.port}
     fields["folder"] = rule.folder
     if rule.method == "sftp":
         best = next(iter(fingerprints(settings).values()), None)
@@ -46,10 +46,16 @@ def commands(
         return []
     return paste(
         Login(
-            method=rule.method, host=door.host, port=door.port, username=username, folder=rule.folder, example=example,
-            fingerprints=fingerprints(settings), tls=getattr(door, "tls", "off"),
+            method=rule.method, host=_host(door), port=door.port, username=username, folder=rule.folder,
+            example=example, fingerprints=fingerprints(settings), tls=getattr(door, "tls", "off"),
         )
     )  # fmt: skip
+
+
+def _host(door: Any) -> str:
+    """Give what a client connects to: a door on every address is known by the one that it tells others."""
+    public = str(getattr(door, "public_address", ""))
+    return public if public and door.host in ("0.0.0.0", "::") else str(door.host)  # noqa: S104
 
 
 def print_files(name: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.peers import free_port
 from tests.ftp.raw import Raw
-from tests.house import UNDEFENDED, RunningService, running_service, unique
+from tests.house import UNDEFENDED, RunningService, running_service, unique, wait_until
 
 INBOX = "/upload/conversions"
 USER, PASSWORD = "acme", "correct horse"
@@ -178,6 +178,12 @@ class Served:
         return [str(row[0]) for row in self.service.rows(
             "select u.sha256 from attempt a join upload u on u.id = a.upload_id"
             " where a.status = 'completed' and u.file_name = ?", name)]  # fmt: skip
+
+    def await_result(self, name: str) -> None:
+        """Wait until the result of a file stands in the client's folder."""
+        wait_until(lambda: self.service.rows(
+            "select 1 from folder_answer f join upload u on u.id = f.upload_id"
+            " where f.kind = 'result' and u.file_name = ?", name), 60)  # fmt: skip
 
     def result(self, name: str) -> dict[str, Any]:
         """Read the result of a file out of the client's folder."""

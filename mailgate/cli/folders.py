@@ -96,6 +96,7 @@ def _object(folder: str, seen: Any, settings: "Settings") -> dict[str, Any]:
 
 
 def _bytes(seen: Any, settings: "Settings") -> int:
-    """Give a file's size; that of an upload under way as far as it is on the disk."""
-    path = settings.uploads_dir / seen.spool if seen.spool and seen.status == "receiving" else None
+    """Give a file's size; that of an upload under way as far as it is on the disk, or in the object store."""
+    here = seen.spool and seen.status == "receiving" and not settings.blob_url
+    path = settings.uploads_dir / seen.spool if here else None
     return path.stat().st_size if path is not None and path.is_file() else int(seen.size)

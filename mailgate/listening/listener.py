@@ -5,22 +5,25 @@ address: limits, bans, log lines and records all name the client, never the prox
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from mailgate.listening.header import BadHeader, parse_header, wanted
 from mailgate.observe import get_logger, notes
 
 log = get_logger("listening")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Make = Callable[[str], asyncio.BaseProtocol | None]
+Make = Callable[[str], asyncio.BaseProtocol | bytes]
 _BACKLOG = 512
 _WITHOUT_HEADER = 1000  # connections of proxies whose header has not come; a proxy sends it at once
 _AT_ONCE = 32  # clients accepted in one turn of the loop
+_FIRST_WORDS = 4096  # bytes that a client may have sent by itself
 _BREATH = 0.1  # seconds to wait where no client can be accepted, such as without a free descriptor
 
 
@@ -56,8 +59,8 @@ def within(address: str, networks: Sequence[Network]) -> bool:
 class Listener:
     """Listen for the clients of one door.
 
-    ``make`` gives a protocol for the address of a client, or None to turn it away without a word. It is asked before
-    the handshake of TLS; ``gone`` is told of a protocol whose connection never began.
+    ``make`` gives a protocol for the address of a client, or the last words for one that is turned away, which costs
+    next to nothing. It is asked before TLS begins; ``gone`` is told of a protocol whose connection never began.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Listener:
         self._gone = gone
         self._sockets: list[socket.socket] = []
         self._arriving: set[asyncio.Task[bool]] = set()
+        self._beginning: dict[asyncio.BaseProtocol, asyncio.Task[Any]] = {}
         self._without_header = 0
 
     async def open(self, host: str, port: int) -> int:
@@ -82,10 +86,17 @@ class Listener:
 
     def close(self) -> None:
         """Take no new clients, and none of those whose connection has not begun."""
-        for listening in self._sockets:
+        while self._sockets:
+            listening = self._sockets.pop()
             asyncio.get_running_loop().remove_reader(listening)
             listening.close()
         for task in self._arriving:
+            task.cancel()
+
+    def drop(self, protocol: asyncio.BaseProtocol) -> None:
+        """End a connection that is still beginning, such as in the handshake of TLS."""
+        task = self._beginning.get(protocol)
+        if task is not None:
             task.cancel()
 
     def _listen(self, listening: socket.socket) -> None:
@@ -123,8 +134,13 @@ class Listener:
         """Bring a client to its protocol; tells whether it got there."""
         if within(address, self._proxies.networks):
             address = await self._behind(client, address)
-        protocol = self._make(address) if address else None
-        return protocol is not None and await self._begin(client, protocol, address)
+        made = self._make(address) if address else b""
+        if isinstance(made, bytes):
+            with contextlib.suppress(OSError):  # a few bytes: they fit, or nobody is there to hear them
+                client.send(made)
+                client.recv(_FIRST_WORDS)  # what is unread at the close would take the words with it
+            return False
+        return await self._begin(client, made, address)
 
     async def _behind(self, client: socket.socket, proxy: str) -> str:
         """Give the address of the client behind a proxy, its own where it speaks for itself; empty: drop it."""
@@ -157,6 +173,9 @@ class Listener:
 
     async def _begin(self, client: socket.socket, protocol: asyncio.BaseProtocol, address: str) -> bool:
         tls = self._tls
+        task = asyncio.current_task()
+        assert task is not None
+        self._beginning[protocol] = task
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol, client, ssl=tls.context if tls else None,
@@ -169,6 +188,8 @@ class Listener:
         except asyncio.CancelledError:
             self._gone(protocol)
             raise
+        finally:
+            del self._beginning[protocol]
         return True
 
 

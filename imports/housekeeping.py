@@ -17,6 +17,7 @@ from storage.duty import Alone, Duty
 from storage.jobs import Enqueue
 from storage.ledger import Ledger, housekeeping, nodes
 from storage.ledger.deliveries import queue_again
+from storage.ledger.holding import is_held
 
 log = get_logger("housekeeping")
 _ROUND = 2.5  # seconds between two looks for dead nodes
@@ -102,15 +103,15 @@ class Housekeeper:
         now, retention = self._clock(), self._settings.retention
         taken, others = now - retention.originals, now - retention.ignored
         while gone := await self._ledger.write(housekeeping.forget_originals, taken, others, now):
-            await asyncio.to_thread(self._delete, gone)
+            await self._delete(gone)
         while gone := await self._ledger.write(housekeeping.forget_errors, now - retention.answers):
-            await asyncio.to_thread(self._delete, gone)
+            await self._delete(gone)
         quota = self._settings.limits.ignored_quota_bytes
-        await asyncio.to_thread(self._delete, await self._ledger.write(housekeeping.trim_not_taken, quota, now))
+        await self._delete(await self._ledger.write(housekeeping.trim_not_taken, quota, now))
         batches = _in_batches(self._blobs.older_than(now - _ORPHAN), 500)
         while some := await asyncio.to_thread(next, batches, None):  # each look at a folder is the disk's time
             orphans = await self._ledger.read(housekeeping.unnamed, some)
-            await asyncio.to_thread(self._delete, orphans)
+            await self._delete(orphans)
             if orphans:
                 log.info("orphaned blobs deleted", count=len(orphans))
 
@@ -118,7 +119,13 @@ class Housekeeper:
         """Delete spool files of this node that a process has left."""
         await asyncio.to_thread(self._sweep_spool, self._clock() - _ORPHAN)
 
-    def _delete(self, blob_ids: Iterable[str]) -> None:
+    async def _delete(self, blob_ids: Iterable[str]) -> None:
+        """Delete what no row names any more; while a backup goes on it waits for a later sweep."""
+        wanted = list(blob_ids)
+        if wanted and not await self._ledger.read(is_held):
+            await asyncio.to_thread(self._delete_all, wanted)
+
+    def _delete_all(self, blob_ids: Iterable[str]) -> None:
         for blob_id in blob_ids:
             self._blobs.delete(blob_id)
 

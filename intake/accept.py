@@ -31,6 +31,7 @@ from storage.jobs import Enqueue
 from storage.ledger import Ledger
 from storage.ledger.arriving import Held
 from storage.ledger.connections import ConnectionRef, by_address, former_connection
+from storage.ledger.holding import is_held
 from storage.ledger.recording import Arrival, Means, Recorded, RuleChanged, record
 from storage.ledger.settling import Candidate, Settled, Unsettled, candidate, note_bytes_lost, record_settled
 
@@ -149,7 +150,7 @@ class Intake:
             if isinstance(error, RuleChanged):
                 raise
             return None
-        await asyncio.to_thread(self._let_go, one, path, prepared.new.files[0].blob)
+        await self._let_go(one, path, prepared.new.files[0].blob)
         self._on_recorded()
         notes.delivery(
             trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
@@ -158,13 +159,15 @@ class Intake:
         )  # fmt: skip
         return outcome
 
-    def _let_go(self, one: Candidate, path: Path | None, kept: str | None) -> None:
-        """Delete what a judged file was in, unless its upload has it; what cannot be deleted now is swept."""
-        with contextlib.suppress(OSError):
+    async def _let_go(self, one: Candidate, path: Path | None, kept: str | None) -> None:
+        """Delete what a judged file was in, unless its upload or a backup has it; the sweep does it later."""
+        with contextlib.suppress(OSError, TemporaryError):
+            if await self._ledger.read(is_held):
+                return
             if path is not None:
-                path.unlink(missing_ok=True)
+                await asyncio.to_thread(path.unlink, missing_ok=True)
             elif one.blob is not None and one.blob != kept:
-                self._blobs.delete(one.blob)
+                await asyncio.to_thread(self._blobs.delete, one.blob)
 
     async def _lost(self, one: Candidate, now: datetime) -> Recorded | None:
         """Say that the bytes of a settled file are gone; nobody is left waiting."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from intake.bans import (
@@ -32,6 +32,7 @@ from storage.ledger.defence import Remembered, lifted, load_defence, save_defenc
 
 log = get_logger("defender")
 _ROUND = 1.0  # seconds between two looks: what has changed is written, what an operator lifted is forgotten
+_SLACK = timedelta(seconds=10)  # a change may be committed so long after its time was taken
 _MOST = 20_000  # subjects remembered; beyond it the oldest that are not banned go
 _KNOWN_MOST = 50  # addresses remembered of one user
 
@@ -70,11 +71,14 @@ class Defender:
         self._under_way: Counter[str] = Counter()
         self._turns: defaultdict[str, asyncio.Condition] = defaultdict(asyncio.Condition)
         self._writing = asyncio.Lock()
+        self._learnt: datetime | None = None  # up to this change, by the database's clock
 
     async def load(self) -> None:
         """Remember what was remembered before the service stopped."""
-        subjects, self._known = await self._ledger.read(load_defence)
-        self._subjects = {key: _read(remembered) for key, remembered in subjects.items()}
+        memory = await self._ledger.read(load_defence)
+        self._known = dict(memory.known)
+        self._subjects = {key: _read(remembered) for key, remembered in memory.subjects.items()}
+        self._learnt = memory.until
 
     async def run(self) -> None:
         """Write what has changed, every second, until cancelled."""
@@ -123,9 +127,10 @@ class Defender:
         self._note_known(f"address:{address_key(address)}", _user(username))
 
     async def keep(self) -> None:
-        """Write what has changed to the ledger, and forget the bans that an operator lifted."""
+        """Write what has changed to the ledger, learn what other nodes wrote, forget bans that an operator lifted."""
         async with self._writing:
             await self._forget_lifted()
+            await self._learn()
             now = self._clock()
             self._tidy(now)
             subjects, known = self._changed, self._changed_known
@@ -141,6 +146,17 @@ class Defender:
                 self._changed |= subjects
                 self._changed_known |= known
                 raise
+
+    async def _learn(self) -> None:
+        """Take over what other nodes have seen; what has changed here too is put together when it is written."""
+        since = None if self._learnt is None else self._learnt - _SLACK
+        memory = await self._ledger.read(load_defence, since)
+        for key, remembered in memory.subjects.items():
+            if key not in self._changed:
+                self._subjects[key] = _read(remembered)
+        for pair, seen in memory.known.items():
+            self._known[pair] = max(seen, self._known.get(pair, seen))
+        self._learnt = memory.until or self._learnt
 
     def _has_room(self, place: str) -> bool:
         subject = self._subjects.get(place, INNOCENT)

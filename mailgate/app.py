@@ -162,7 +162,8 @@ class Service:
     def _make_mailboxes(self) -> "ImapDoor":
         from mailgate.imap import ImapDoor
 
-        return ImapDoor(self._house.settings, self._house.ledger, self._intake)
+        house = self._house
+        return ImapDoor(house.settings, house.ledger, self._intake, node_id=self._cluster.node.id)
 
     async def start(self) -> list[tuple[str, str, int]]:
         """Start every role; gives the open doors, which take mails and files from now on."""

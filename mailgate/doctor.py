@@ -25,11 +25,12 @@ from mailgate.tls import certificate_ends
 from models.connection import Rule
 from storage.blobs import DiskBlobs
 from storage.descriptors import DataTypesWrong, load_data_types
-from storage.engine import database_url, make_engine
-from storage.ledger import Ledger
+from storage.ledger import Ledger, LedgerBusy
+from storage.ledger.clock import database_now
 from storage.ledger.connections import list_all
 from storage.ledger.defence import list_bans
 from storage.ledger.history import open_alarms
+from storage.ledger.nodes import list_nodes
 from transfer.sftp_keys import HostKeyFault, host_key_fingerprints
 
 _WIDE = {4: 16, 6: 48}  #: a network with a shorter prefix is no handful of balancers
@@ -92,9 +93,10 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    if not settings.database_path.exists():
+    if not settings.database_url and not settings.database_path.exists():
         yield Finding(subject="database", finding=f"{settings.database_path} is missing", fix="run `mailgate init`")
         return
+    away = "start it, and mend database_url" if settings.database_url else "stop the service, restore a backup"
     try:
         with open_house(settings) as house:
             for alarm in house.ledger.read_now(open_alarms):
@@ -104,22 +106,43 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield from _bans(house.ledger)
             for row in house.ledger.read_now(list_all):
                 yield from _connection(settings, row.ref.rule)
+            yield from (_postgres if settings.database_url else _sqlite)(house.ledger)
     except NotReady as error:
-        yield Finding(subject="database", finding=str(error), fix="run `mailgate migrate`")
-        return
-    except sa.exc.DatabaseError as error:
-        yield Finding(
-            subject="database", finding=f"the database file cannot be read: {error.orig}",
-            fix="stop the service, restore a backup",
-        )  # fmt: skip
-        return
-    engine = make_engine(database_url(settings.database_path))
-    with engine.connect() as connection:
+        fix = "run `mailgate migrate`" if "schema" in str(error) else away
+        yield Finding(subject="database", finding=str(error), fix=fix)
+    except (sa.exc.DatabaseError, LedgerBusy) as error:
+        said = error.orig if isinstance(error, sa.exc.DatabaseError) else error
+        yield Finding(subject="database", finding=f"the database cannot be read: {said}", fix=away)
+
+
+def _sqlite(ledger: Ledger) -> Iterator[Finding]:
+    with ledger.engine.connect() as connection:
         if connection.execute(sa.text("PRAGMA quick_check(1)")).scalar() != "ok":
             yield Finding(
                 subject="database", finding="the database file is damaged", fix="stop the service, restore a backup"
             )
-    engine.dispose()
+
+
+def _postgres(ledger: Ledger) -> Iterator[Finding]:
+    with ledger.engine.connect() as connection:
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            if connection.exec_driver_sql(f"SHOW {name}").scalar() == "off":
+                yield Finding(
+                    subject="database", finding=f"Postgres runs with {name} = off: what it said yes to may be lost",
+                    fix=f"set {name} = on",
+                )  # fmt: skip
+    apart = abs((ledger.read_now(database_now) - datetime.now(UTC)).total_seconds())
+    if apart > 30:
+        yield Finding(
+            subject="clock", finding=f"this machine's clock and that of the database are {apart:.0f} seconds apart",
+            fix="let NTP keep both",
+        )  # fmt: skip
+    for node in ledger.read_now(list_nodes):
+        if not node.alive:
+            yield Finding(
+                subject="node", finding=f"{node.id} ({', '.join(node.roles)}) was seen last at {node.seen_at:%H:%M:%S}"
+                " UTC and did not say that it ends; its work was handed on", fix="look at its log, and start it again",
+            )  # fmt: skip
 
 
 def _bans(ledger: Ledger) -> Iterator[Finding]:
@@ -259,7 +282,7 @@ def _host_keys(settings: Settings) -> Iterator[Finding]:
 
 
 def _clock(settings: Settings) -> Iterator[Finding]:
-    if not settings.database_path.exists():
+    if not settings.data_dir.is_dir() or not any(settings.data_dir.iterdir()):
         return
     latest = max(path.stat().st_mtime for path in settings.data_dir.iterdir())
     ahead = latest - datetime.now(UTC).timestamp()
@@ -377,7 +400,9 @@ def _is_here(host: str) -> bool:
 
 
 def _is_served(settings: Settings) -> bool:
-    """Tell whether a service holds its lock; the number in the file may be another process's by now."""
+    """Tell whether a service holds its lock, or a node of this machine lives; ports are its own then."""
+    if settings.database_url:
+        return _has_node_here(settings)
     try:
         with (settings.data_dir / "service.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -386,6 +411,15 @@ def _is_served(settings: Settings) -> bool:
     except OSError:
         return False
     return False
+
+
+def _has_node_here(settings: Settings) -> bool:
+    try:
+        with open_house(settings) as house:
+            seen = house.ledger.read_now(list_nodes)
+    except (NotReady, LedgerBusy):
+        return False
+    return any(node.alive and node.id.startswith(f"{socket.gethostname()}/") for node in seen)
 
 
 _ALARM_FIXES = {

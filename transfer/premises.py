@@ -28,6 +28,7 @@ from storage.descriptors import DataTypePrefixes
 from storage.ledger import Ledger, folders
 from storage.ledger.connections import ConnectionRef
 from storage.ledger.folders import Seen
+from storage.ledger.holding import is_held
 from transfer.live import LiveUploads
 from transfer.tree import Tree, make_tree
 from transfer.view import NotAllowed, NotNow
@@ -204,7 +205,12 @@ class Premises:
         self._on_settling()
 
     async def forget(self, gone: Sequence[str]) -> None:
-        """Delete spool files and blobs; one that cannot be deleted now, or lies elsewhere, is left to the sweep."""
+        """Delete spool files and blobs; what cannot be deleted now, or a backup holds, is left to the sweep."""
+        try:
+            if not gone or await self.ledger.read(is_held):
+                return
+        except TemporaryError:
+            return
         for name in gone:
             try:
                 if is_blob_id(name):

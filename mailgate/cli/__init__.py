@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer._click.exceptions import ClickException as UsageError  # Typer names no public one
 
-from mailgate.cli import connections, credentials, files, service, uploads
+from mailgate.cli import connections, credentials, files, keeping, service, uploads
 from mailgate.cli.state import EXIT_INTERRUPTED, EXIT_SERVER, EXIT_USAGE, Stop, state
 from models.faults import MailgateError, TemporaryError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )  # fmt: skip
 service.register(app)
 files.register(app)
+keeping.register(app)
 app.add_typer(connections.app, name="connection", help="Set up, look up, pause and delete connections.")
 app.add_typer(credentials.app, name="credential", help="Change a password, or take every secret away.")
 app.add_typer(credentials.bans, name="ban", help="The addresses from which no password is taken.")

@@ -38,13 +38,14 @@ class ImapDoor:
     """Poll every mailbox of the ledger's pull connections."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, intake: Intake, *, clock: Callable[[], datetime] = _utc_now
-    ) -> None:
+        self, settings: Settings, ledger: Ledger, intake: Intake, *, clock: Callable[[], datetime] = _utc_now,
+        node_id: str = "",
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._ledger = ledger
         self._intake = intake
         self._clock = clock
-        self._holder = new_holder()
+        self._holder = new_holder(node_id)
         self._pollers: dict[Key, Poller] = {}
         self._ending: list[Poller] = []
         self._changing = threading.Lock()

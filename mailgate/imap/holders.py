@@ -10,9 +10,9 @@ import socket
 _ours: set[str] = set()
 
 
-def new_holder() -> str:
-    """Give a name for one holder of this process."""
-    name = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(8)}"
+def new_holder(node_id: str = "") -> str:
+    """Give a name for one holder of this process: that of its node, where it is one."""
+    name = node_id or f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(8)}"
     _ours.add(name)
     return name
 

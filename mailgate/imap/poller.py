@@ -32,6 +32,7 @@ log = get_logger("imap")
 _FIRST_WAIT = 5.0  # seconds after a first failure
 _REFUSED_WAIT = 60.0  # after a refused login: servers lock accounts
 _ALARM_AFTER = timedelta(minutes=15)  # of failures; what somebody must mend alarms at once
+_STANDBY = 8.0  # seconds between two tries for a lease that another has
 _SLICE = 20.0  # seconds of waiting between looks at the lease
 _NEWS = re.compile(rb"\* \d+ (EXISTS|RECENT)")
 
@@ -188,7 +189,7 @@ class Poller:
     def turn(self) -> float:
         """Poll until something fails; gives the seconds to wait before the next turn. Raises Ended."""
         if not self._lease():
-            return self._settings.limits.imap_lease.total_seconds() / 4
+            return min(self._settings.limits.imap_lease.total_seconds() / 4, _STANDBY)
         wish = self._wish
         try:
             self._work()

@@ -4,6 +4,7 @@ What lives here: their transactions. What they mean is decided in ``intake.bans`
 what people type into the wrong field is sometimes a password.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +13,10 @@ from typing import Any
 from sqlmodel import Session, col, delete, select
 
 from models.tables import Alarm, Defence, KnownLogin
+from storage.ledger.clock import Clock, database_now
 
 BANNED = "ADDRESS_BANNED"
+_MOST_FAILURES = 64  #: of one subject
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,30 +38,49 @@ class Ban:
     clients: int  #: how many users have logged in from there before
 
 
-def load_defence(session: Session) -> tuple[dict[str, Remembered], dict[tuple[str, str], datetime]]:
-    """Give everything that is remembered: subjects by key, and when a pair of user and address was last good."""
-    subjects = {
-        row.subject: Remembered(failures=list(row.failures), banned_until=row.banned_until, bans=row.bans)
-        for row in session.exec(select(Defence))
-    }
-    known = {(row.user, row.address): row.seen_at for row in session.exec(select(KnownLogin))}
-    return subjects, known
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Memory:
+    """What nodes remember together: subjects by key, and when a pair of user and address was last good."""
+
+    subjects: dict[str, Remembered]
+    known: dict[tuple[str, str], datetime]
+    until: datetime | None  #: the latest change among them, by the database's clock; None: nothing was found
+
+
+def load_defence(session: Session, since: datetime | None = None) -> Memory:
+    """Give what is remembered; with ``since``, of the subjects what has changed from then on, and of the pairs too."""
+    rows = select(Defence)
+    pairs = select(KnownLogin)
+    if since is not None:
+        rows = rows.where(Defence.updated_at >= since)
+        pairs = pairs.where(KnownLogin.seen_at >= since)
+    found = session.exec(rows).all()
+    return Memory(
+        subjects={row.subject: _remembered(row) for row in found},
+        known={(row.user, row.address): row.seen_at for row in session.exec(pairs)},
+        until=max((row.updated_at for row in found), default=None),
+    )
 
 
 def save_defence(
     session: Session, subjects: Mapping[str, Remembered | None], known: Mapping[tuple[str, str], datetime | None],
-    now: datetime,
+    now: datetime, clock: Clock = database_now,
 ) -> None:  # fmt: skip
-    """Keep what has changed; None forgets. A ban of an address that is a client's own raises an alarm."""
+    """Keep what has changed, together with what other nodes have kept; None forgets.
+
+    A ban of an address that is a client's own raises an alarm.
+    """
+    changed_at = clock(session)
     for key, remembered in subjects.items():
         row = session.get(Defence, key)
         if remembered is None:
             if row is not None:
                 session.delete(row)
             continue
-        row = row or Defence(subject=key, failures=[], updated_at=now)
-        row.failures, row.bans = remembered.failures, remembered.bans
-        row.banned_until, row.updated_at = remembered.banned_until, now
+        both = remembered if row is None else _merged(remembered, _remembered(row))
+        row = row or Defence(subject=key, failures=[], updated_at=changed_at)
+        row.failures, row.bans = both.failures, both.bans
+        row.banned_until, row.updated_at = both.banned_until, changed_at
         session.add(row)
     for (user, address), seen_at in known.items():
         pair = session.get(KnownLogin, (user, address))
@@ -71,6 +93,22 @@ def save_defence(
         session.add(pair)
     session.flush()
     _tend_alarms(session, now)
+
+
+def _remembered(row: Defence) -> Remembered:
+    return Remembered(failures=list(row.failures), banned_until=row.banned_until, bans=row.bans)
+
+
+def _merged(ours: Remembered, theirs: Remembered) -> Remembered:
+    """Put together what two nodes have seen; the ban that lasts longer stands."""
+    failures = Counter(map(tuple, ours.failures)) | Counter(map(tuple, theirs.failures))
+    bans = [one for one in (ours, theirs) if one.banned_until is not None]
+    longest = max(bans, key=lambda one: one.banned_until or datetime.min, default=ours)
+    return Remembered(
+        failures=[list(one) for one in sorted(failures.elements())[-_MOST_FAILURES:]],
+        banned_until=longest.banned_until,
+        bans=max(ours.bans, theirs.bans),
+    )
 
 
 def lifted(session: Session, banned: Iterable[str]) -> list[str]:

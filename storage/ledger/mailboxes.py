@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, select
 
 from models.states import ConnectionState
-from models.tables import Alarm, Connection, ConnectionVersion, Mailbox, MailboxFolder
+from models.tables import Alarm, Connection, ConnectionVersion, Mailbox, MailboxFolder, Node
 from storage.ledger.clock import Clock, database_now
 from storage.ledger.connections import ConnectionRef, make_ref
+from storage.ledger.nodes import DEAD_AFTER
+from storage.locks import touches
 
 FAILING = "MAILBOX_FAILING"
 
@@ -66,24 +68,29 @@ def find_mailbox(session: Session, host: str, port: int, username: str) -> int |
     return None if found is None else found.id
 
 
+@touches(lambda mailbox_id, *_, **__: {f"mailbox:{mailbox_id}"})
 def take_lease(
     session: Session, mailbox_id: int, holder: str, lasts: timedelta, clock: Clock = database_now,
     is_gone: Callable[[str], bool] = lambda _holder: False,
 ) -> bool:  # fmt: skip
-    """Take or renew the lease of a mailbox; False when another holds it that is not known to be gone.
+    """Take or renew the lease of a mailbox; False when another holds it that is not known to be gone, or a dead node.
 
     A lease that ends later than it could have been given was made by a clock that has been set back: it has lapsed.
     """
     mailbox, now = session.get_one(Mailbox, mailbox_id), clock(session)
     until = mailbox.lease_until
     held = until is not None and now < until <= now + 2 * lasts
-    if held and mailbox.lease_holder not in ("", holder) and not is_gone(mailbox.lease_holder):
-        return False
+    if held and mailbox.lease_holder not in ("", holder):
+        node = session.get(Node, mailbox.lease_holder)
+        dead = node is not None and node.seen_at <= now - DEAD_AFTER
+        if not dead and not is_gone(mailbox.lease_holder):
+            return False
     mailbox.lease_holder, mailbox.lease_until = holder, now + lasts
     session.add(mailbox)
     return True
 
 
+@touches(lambda mailbox_id, *_, **__: {f"mailbox:{mailbox_id}"})
 def leave_lease(session: Session, mailbox_id: int, holder: str) -> None:
     """Give a lease back, where it is still ours."""
     mailbox = session.get_one(Mailbox, mailbox_id)

@@ -23,7 +23,10 @@ REFUSED = [
     ("domain = 'not a host'", "domain must be a host name"),
     ("[ftp]\nport = 2121", "ftp: this part of mailgate is not built yet"),
     ("settle_seconds = -1", "settle_seconds: Input should be greater than or equal to 0"),
-    ("database_url = 'postgresql://x'", "database_url: this part of mailgate is not built yet"),
+    (
+        "database_url = 'mysql://x:sesame@y'",
+        "database_url: Value error, database_url is empty, for SQLite, or postgresql://user@host/name",
+    ),
     ("[relay]\nhost = 'h'\npassword = 'a'\npassword_file = 'b'", "keep one"),
     ("[relay]\npassword_file = 'missing'", "relay.password_file cannot be read"),
     ("blob_url = 'gs://bucket'", "blob_url must be empty or s3://bucket/prefix"),

@@ -30,7 +30,10 @@ SETTINGS: list[tuple[str, str]] = [
     ('[relay]\nhost = "x"\ntls = "maybe"', "relay.tls: "),
     ('[relay]\nhost = "x"\npassword_file = "gone"', "relay.password_file cannot be read"),
     ("[ftp]\nport = 2121", "ftp: this part of mailgate is not built yet"),
-    ('database_url = "postgresql://x"', "database_url: this part of mailgate is not built yet"),
+    (
+        'database_url = "mysql://x:sesame@y"',
+        "database_url: Value error, database_url is empty, for SQLite, or postgresql://user@host/name",
+    ),
     ("[[[", "mailgate.toml"),
 ]
 

@@ -3,6 +3,7 @@
 import signal
 import smtplib
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.house import SENDER, RunningService, conversions, mail, rows_of, unique, wait_until
-from tests.postgres import server
+from tests.postgres import PostgresServer, server
 
 LONG = 30.0  # seconds in which the work of a dead node must be taken over
 CONNECTIONS = """
@@ -175,31 +176,6 @@ def test_a_rolling_change_loses_no_mail(cluster: Cluster) -> None:
     cluster.check(told + cluster.send(new_door, 4))
 
 
-def test_bans_hold_at_every_node(cluster: Cluster) -> None:
-    limits = {"LIMITS__LOGIN_DELAY": "0s"}
-    one, other = cluster.start("smtp", **limits), cluster.start("smtp", **limits)
-    for _ in range(7):
-        assert _login(one) == 535
-    wait_until(lambda: cluster.rows("SELECT 1 FROM defence WHERE banned_until IS NOT NULL"))
-    wait_until(lambda: _is_banned(other))
-    (ban,) = cluster.first.mailgate("ban", "list")
-    cluster.first.mailgate("ban", "lift", ban["address"])
-    wait_until(lambda: not _is_banned(one) and not _is_banned(other))
-
-
-def _login(node: RunningService) -> int:
-    with smtplib.SMTP("127.0.0.1", node.port, timeout=20) as client:
-        try:
-            client.login("acme", unique())
-        except smtplib.SMTPResponseException as error:
-            return error.smtp_code
-        return 235
-
-
-def _is_banned(node: RunningService) -> bool:
-    return any("banned" in str(line) for line in node.log())
-
-
 def test_threads_of_mail_at_two_doors_are_one_sequence(cluster: Cluster) -> None:
     doors = [cluster.start("smtp"), cluster.start("smtp")]
     cluster.start("worker")
@@ -221,3 +197,65 @@ def test_threads_of_mail_at_two_doors_are_one_sequence(cluster: Cluster) -> None
         thread.join(60)
     assert Counter(words) == {"accepted": 10, "duplicate": 10}
     assert cluster.rows("SELECT sequence FROM connection WHERE name = 'c0'") == [(10,)]
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    made = PostgresServer()
+    try:
+        made.start()
+        made.make_template()
+        yield made
+    finally:
+        made.remove()
+
+
+def _try(node: RunningService) -> tuple[int, str, float]:
+    """Send one mail; gives the first answer that is no yes, or the last one, its text, and the longest wait."""
+    longest = 0.0
+    with smtplib.SMTP("127.0.0.1", node.port, timeout=20) as client:
+        client.ehlo()
+        data = mail([(f"{unique()}.csv", conversions(2))])
+        for step in (
+            lambda: client.mail(SENDER),
+            lambda: client.rcpt("c0@intake.localhost"),
+            lambda: client.data(data),
+        ):
+            began = time.monotonic()
+            code, text = step()
+            longest = max(longest, time.monotonic() - began)
+            if code >= 400:
+                break
+        return code, text.decode(), longest
+
+
+def test_a_database_that_is_away_means_not_now_and_nothing_is_lost(own_server: PostgresServer, tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "node", own_server.url("template"))
+    try:
+        node = cluster.start("smtp,worker")
+        told = cluster.send(node, 12)
+        own_server.signal_all(signal.SIGSTOP)
+        code, text, seconds = _try(node)
+        assert (code, text[:5]) == (451, "4.3.0")
+        assert seconds < 10
+        own_server.signal_all(signal.SIGCONT)
+        told += wait_until(lambda: _told(_try(node)))
+        own_server.stop(signal.SIGKILL)
+        for _ in range(3):
+            code, _, seconds = _try(node)
+            assert code == 451
+            assert seconds < 10
+        own_server.start()
+        told += wait_until(lambda: _told(_try(node)), 40)
+        told += cluster.send(node, 4)
+        wait_until(lambda: cluster.ended(told), 90)
+        cluster.check(told)
+        log = (cluster.folder / "service.log").read_text()
+        assert "mailgate@127" not in log
+    finally:
+        cluster.close()
+
+
+def _told(outcome: tuple[int, str, float]) -> list[str]:
+    code, text, _ = outcome
+    return [text.split()[2]] if code == 250 else []

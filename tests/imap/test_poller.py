@@ -102,7 +102,7 @@ def test_a_poller_without_the_lease_fetches_nothing(rig: Rig, secret: Path) -> N
         assert lease(rig, first.mailbox_id, "a")
         with pytest.raises(Ended):
             second.once()
-        assert second.turn() == 30.0
+        assert second.turn() == 8.0  # seconds: within half a minute it takes over from a node that died
         assert server.sessions == 0
         assert len(first.once()) == 1
 

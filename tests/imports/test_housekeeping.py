@@ -13,7 +13,7 @@ from imports.housekeeping import Housekeeper
 from models.codes import Code
 from models.states import ConnectionState, ImportStatus
 from models.tables import Alarm, Answer, Attempt, Event, Upload
-from storage.ledger import housekeeping
+from storage.ledger import holding, housekeeping, nodes
 from tests.imports.support import Courier, body, emptied, files, post, shown
 from tests.storage.support import START, Store
 
@@ -280,3 +280,21 @@ async def test_more_orphans_than_one_look_takes(store: Store) -> None:
         age(path, 48)
     await keeper(store).sweep()
     assert kept(store) == set()
+
+
+async def test_while_a_backup_goes_on_no_bytes_are_deleted(store: Store) -> None:
+    orphan = store.keep(b"x")
+    age(store.blobs.path(orphan), 48)
+    store.ledger.write_now(holding.hold, "a", timedelta(minutes=10))
+    await keeper(store).sweep()
+    assert kept(store) == {orphan}
+    store.ledger.write_now(holding.release, "a")
+    await keeper(store).sweep()
+    assert kept(store) == set()
+
+
+async def test_the_work_of_nodes_that_are_dead_is_handed_on(store: Store) -> None:
+    store.ledger.write_now(nodes.beat, "alive", ["worker"], "1")
+    engine = Engine()
+    await keeper(store, engine).hand_on()
+    assert engine.alive == [{"alive"}]

@@ -17,7 +17,7 @@ from storage.ledger.credentials import revoke, rotate
 from storage.ledger.defence import lift_ban, list_bans
 from tests.storage.support import Store
 
-DATABASES = ["sqlite"]  # its memory is this process's; what nodes share is tried in test_cluster
+DATABASES = ["sqlite"]  # its memory is this process's; what nodes share is tried in test_defenders
 
 KNOWN = hash_password("hunter2")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGFt acme"

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from models.tables import Lease, Node
 from storage.duty import Leased
 from storage.heartbeat import Heartbeat, Self, new_node_id
-from storage.ledger import leases, nodes
+from storage.ledger import leases, mailboxes, nodes
 from storage.ledger.clock import database_now
 from tests.house import wait_until
 from tests.storage.support import Store
@@ -148,3 +148,19 @@ def test_the_clock_of_the_database_goes_on_within_a_transaction(store: Store) ->
     first, second = store.ledger.read_now(lambda session: (database_now(session), database_now(session)))
     assert first <= second
     assert first.tzinfo is not None
+
+
+def test_the_mailbox_of_a_dead_node_is_free(store: Store) -> None:
+    mailbox = store.ledger.write_now(mailboxes.open_mailbox, "mail.example.com", 993, "acme")
+    lasts = timedelta(minutes=2)
+
+    def take(holder: str) -> bool:
+        return store.ledger.write_now(mailboxes.take_lease, mailbox, holder, lasts, lambda _session: store.clock())
+
+    _beat(store, "a")
+    assert take("a")
+    store.clock.forward(seconds=19)
+    assert not take("b")
+    store.clock.forward(seconds=1)
+    assert take("b")
+    assert not take("a")  # when it wakes up: b is no node, and not known to be gone

@@ -1,6 +1,6 @@
 """``make bench``: every benchmark, one after the other; ``python -m benchmarks.NAME`` runs one."""
 
-from benchmarks import ftp, imap, latency, parsing, senders, sftp, smtp, splitting
+from benchmarks import deliveries, ftp, imap, latency, parsing, senders, sftp, smtp, splitting
 
 if __name__ == "__main__":
     smtp.main()
@@ -18,3 +18,5 @@ if __name__ == "__main__":
     sftp.main()
     print()
     ftp.main()
+    print()
+    deliveries.main()

@@ -1,8 +1,8 @@
 """What one delivery costs: statements, transactions, syncs, rows, processor time, door to result.
 
 A file of ten rows, over SMTP and over SFTP, one after the other and many together, and what an idle service does. The
-figures of ``docs/scaling.md`` come from here: ``python -m benchmarks.cost``. With ``MAILGATE_DATABASE_URL`` and
-``MAILGATE_BLOB_URL`` set it measures those instead of SQLite and the disk.
+figures of ``docs/scaling.md`` come from here: ``python -m benchmarks.cost`` for SQLite and the disk in one process, and
+``python -m benchmarks.cost shared`` for Postgres and an object store (moto's), with gateway and worker apart.
 """
 
 import contextlib
@@ -14,16 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.peers import _cpu, _tree, free_port
 from tests.house import conversions, mail
+from tests.postgres import PostgresServer
 
 _ROWS = 10
 _CONNECTIONS = """
@@ -70,6 +74,8 @@ class Site:
     ports: dict[str, int] = field(default_factory=dict)
     processes: dict[str, "subprocess.Popen[str]"] = field(default_factory=dict)
     metrics: dict[str, int] = field(default_factory=dict)
+    outside: "Outside | None" = None  #: what stands beside it
+    idle: dict[str, float] = field(default_factory=dict)  #: what each process does in a second in which nothing comes
 
     def start(self, name: str, roles: str) -> None:
         """Run one process with its counts."""
@@ -149,6 +155,90 @@ def site() -> Iterator[Site]:
                 process.wait(30)
 
 
+class Outside:
+    """A Postgres that syncs, and moto's object store, whose work is counted as well."""
+
+    def __init__(self, server: PostgresServer, database: str) -> None:
+        self._server = server
+        self._database = database
+        self.requests: Counter[str] = Counter()
+        self._before: dict[str, float] = {}
+        self._began = 0.0
+        self._idle: dict[str, float] = {}  # in a second
+        self.connections = 0
+
+    def heard(self, method: str) -> None:
+        """Count a request to the object store."""
+        self.requests[method] += 1
+
+    def _now(self) -> dict[str, float]:
+        time.sleep(11)  # a backend that is idle tells its statistics after ten seconds
+        with psycopg.connect(self._server.url(self._database)) as connection:
+            (commits,) = connection.execute(
+                "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
+            ).fetchone() or (0,)
+            syncs, octets = connection.execute("SELECT wal_sync, wal_bytes FROM pg_stat_wal").fetchone() or (0, 0)
+            (there,) = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            ).fetchone() or (0,)
+        process = self._server._process
+        assert process is not None
+        found = {"transactions": float(commits), "WAL syncs": float(syncs), "bytes of WAL": float(octets)}
+        found |= {f"{method} requests": float(count) for method, count in self.requests.items()}
+        found["ms of CPU in Postgres"] = 1000 * sum(map(_cpu, _tree(process.pid)))
+        self.connections = there - 1
+        return found
+
+    def begin(self) -> None:
+        """Note where things stand."""
+        self._before = self._now()
+        self._began = time.monotonic()
+
+    def rest(self) -> None:
+        """Note that nothing came since, and print what was done all the same."""
+        after, seconds = self._now(), time.monotonic() - self._began
+        self._idle = {name: (value - self._before.get(name, 0)) / seconds for name, value in after.items()}
+        print("idle, outside: a second has " + ", ".join(f"{value:.1f} {name}" for name, value in self._idle.items()))
+
+    def tell(self, count: int) -> None:
+        """Print what a delivery has cost since."""
+        after, seconds = self._now(), time.monotonic() - self._began
+        spent = {
+            name: (value - self._before.get(name, 0) - seconds * self._idle.get(name, 0)) / count
+            for name, value in after.items()
+        }
+        print("  outside: a delivery has " + ", ".join(f"{value:.1f} {name}" for name, value in spent.items()))
+        print(f"  outside: {self.connections} connections to Postgres are open")
+
+
+@contextlib.contextmanager
+def outside() -> Iterator[Outside]:
+    """Run a Postgres and an object store, and have mailgates use them."""
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+    from werkzeug.serving import WSGIRequestHandler
+
+    server = PostgresServer()
+    server.start()
+    server.execute("CREATE DATABASE bench")
+    made = Outside(server, "bench")
+    WSGIRequestHandler.log_request = lambda handler, *_words: made.heard(handler.command)  # type: ignore[method-assign]
+    objects = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    objects.start()
+    host, port = objects.get_host_and_port()
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/bench", method="PUT"), timeout=10).close()
+    os.environ |= {
+        "MAILGATE_DATABASE_URL": server.url("bench"), "MAILGATE_BLOB_URL": "s3://bench/files",
+        "MAILGATE_S3__ENDPOINT": f"http://{host}:{port}", "MAILGATE_S3__ACCESS_KEY_ID": "x",
+        "MAILGATE_S3__SECRET_ACCESS_KEY": "y",
+    }  # fmt: skip
+    try:
+        yield made
+    finally:
+        objects.stop()
+        server.stop()
+        server.remove()
+
+
 def by_mail(place: Site, count: int, at_once: int) -> None:
     """Send so many mails over so many sessions."""
 
@@ -190,6 +280,8 @@ def _wait(place: Site, wanted: int) -> None:
 
 def measure(place: Site, what: str, send: Callable[[Site, int, int], None], count: int, at_once: int) -> None:
     """Send, wait for the last result, and print what one delivery took."""
+    if place.outside is not None:
+        place.outside.begin()
     before = {name: place.counts(name) for name in place.processes}
     pages = {name: place.page(name) for name in place.processes}
     cpu, began, wanted = place.cpu(), time.monotonic(), place.done() + count
@@ -201,26 +293,38 @@ def measure(place: Site, what: str, send: Callable[[Site, int, int], None], coun
           f"{count / accepted:.1f} to the door's word")  # fmt: skip
     for name in place.processes:
         after, page = place.counts(name), place.page(name)
-        spent = {key: (after.get(key, 0) - before[name].get(key, 0)) / count for key in sorted(after)}
+        spent = {
+            key: (after.get(key, 0) - before[name].get(key, 0) - seconds * place.idle.get(f"{name} {key}", 0)) / count
+            for key in sorted(after)
+        }
         groups = page["mailgate_database_group_size_count",] - pages[name]["mailgate_database_group_size_count",]
         jobs = page["mailgate_database_group_size_sum",] - pages[name]["mailgate_database_group_size_sum",]
         print(f"  {name}: a delivery has " + ", ".join(f"{value:.1f} {key}" for key, value in spent.items()))
         print(f"  {name}: {jobs / count:.1f} writing transactions of ours in {groups / count:.2f} commits")
     for name, value in place.cpu().items():
-        print(f"  {name}: {(value - cpu[name]) / count * 1000:.1f} ms of CPU")
+        net = value - cpu[name] - seconds * place.idle.get(name, 0)
+        print(f"  {name}: {net / count * 1000:.1f} ms of CPU, {(value - cpu[name]) / count * 1000:.1f} with its idling")
+    if place.outside is not None:
+        place.outside.tell(count)
 
 
-def idle(place: Site, seconds: float = 10) -> None:
-    """Print what a service does while nothing comes."""
-    time.sleep(3)
+def idle(place: Site, seconds: float = 20) -> None:
+    """Print what a service does while nothing comes, and keep it: it is no part of a delivery's cost."""
+    time.sleep(5)
+    if place.outside is not None:
+        place.outside.begin()
     before, cpu = {name: place.counts(name) for name in place.processes}, place.cpu()
     time.sleep(seconds)
     for name in place.processes:
         after = place.counts(name)
         spent = {key: (after.get(key, 0) - before[name].get(key, 0)) / seconds for key in sorted(after)}
+        place.idle |= {f"{name} {key}": value for key, value in spent.items()}
         print(f"idle, {name}: a second has " + ", ".join(f"{value:.1f} {key}" for key, value in spent.items()))
     for name, value in place.cpu().items():
-        print(f"idle, {name}: {(value - cpu[name]) / seconds * 100:.1f} % of a core")
+        place.idle[name] = (value - cpu[name]) / seconds
+        print(f"idle, {name}: {place.idle[name] * 100:.1f} % of a core")
+    if place.outside is not None:
+        place.outside.rest()
 
 
 def syncs(place: Site, what: str, send: Callable[[Site, int, int], None], count: int, at_once: int) -> None:
@@ -245,8 +349,6 @@ def rows(place: Site) -> None:
     """Print how many rows and bytes of the database a delivery leaves."""
     import sqlite3
 
-    if os.environ.get("MAILGATE_DATABASE_URL"):
-        return
     path = place.folder / "mailgate-data" / "mailgate.sqlite3"
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -257,20 +359,36 @@ def rows(place: Site) -> None:
     print(f"rows a delivery ({total} of them): {told}; {size / total / 1000:.1f} kB of database each")
 
 
-def main(count: int = 200) -> None:
-    """Measure everything once."""
-    shared = bool(os.environ.get("MAILGATE_DATABASE_URL"))
-    with site() as place:
-        if shared:
-            place.start("gateway", "smtp,sftp")
-            place.start("worker", "worker")
-        else:
-            place.start("all", "smtp,sftp,worker")
+_WAYS: list[tuple[str, Any]] = [("SMTP", by_mail), ("SFTP", by_sftp)]
+
+
+def shared(count: int = 100) -> None:
+    """Measure a gateway and a worker over Postgres and an object store, then two workers."""
+    with outside() as beside, site() as place:
+        place.outside = beside
+        place.start("gateway", "smtp,sftp")
+        place.start("worker", "worker")
         idle(place)
-        ways: list[tuple[str, Any]] = [("SMTP", by_mail), ("SFTP", by_sftp)]
-        for what, send in ways:
+        for what, send in _WAYS:
+            before = place.done()
             send(place, 20, 2)  # warm
-            _wait(place, 20 if send is by_mail else place.done())
+            _wait(place, before + 20)
+            measure(place, what, send, count // 2, 1)
+            measure(place, what, send, count, 20)
+        place.start("worker-2", "worker")
+        measure(place, "SMTP, two workers", by_mail, count, 20)
+
+
+def main(count: int = 200) -> None:
+    """Measure one process over SQLite and the disk."""
+    with site() as place:
+        place.start("all", "smtp,sftp,worker")
+        idle(place)
+        ways = _WAYS
+        for what, send in ways:
+            before = place.done()
+            send(place, 20, 2)  # warm
+            _wait(place, before + 20)
             measure(place, what, send, count // 2, 1)
             measure(place, what, send, count, 20)
         for what, send in ways:
@@ -280,4 +398,4 @@ def main(count: int = 200) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    shared() if sys.argv[1:] == ["shared"] else main()

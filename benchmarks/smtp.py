@@ -43,9 +43,9 @@ class Client:
         self._expect(b"220")
         self._say(b"EHLO bench\r\n", b"250")
 
-    def send(self, mail: bytes) -> None:
+    def send(self, mail: bytes, address: str = ADDRESS) -> None:
         self._say(b"MAIL FROM:<a@acme.example>\r\n", b"250")
-        self._say(f"RCPT TO:<{ADDRESS}>\r\n".encode(), b"250")
+        self._say(f"RCPT TO:<{address}>\r\n".encode(), b"250")
         self._say(b"DATA\r\n", b"354")
         self._say(mail + b".\r\n", b"250")
 

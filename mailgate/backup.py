@@ -31,6 +31,7 @@ _RENEWED = 60.0  # seconds
 _BLOCK = 1 << 20
 _BLOBS = (
     "SELECT blob FROM upload WHERE blob IS NOT NULL UNION SELECT errors_blob FROM attempt WHERE errors_blob IS NOT NULL"
+    " UNION SELECT blob FROM folder_file WHERE blob IS NOT NULL AND gone_at IS NULL"
 )
 _SPOOLS = "SELECT spool FROM folder_file WHERE spool IS NOT NULL AND gone_at IS NULL"
 

@@ -69,6 +69,12 @@ class PostgresServer:
         """Name the folder of the cluster."""
         return self.folder / "data"
 
+    @property
+    def pid(self) -> int:
+        """Give the number of the server's process."""
+        assert self._process is not None, "the server does not run"
+        return self._process.pid
+
     def url(self, database: str = "postgres") -> str:
         """Give the URL of a database of this server."""
         return f"postgresql://mailgate@127.0.0.1:{self.port}/{database}"

@@ -5,7 +5,6 @@ address: limits, bans, log lines and records all name the client, never the prox
 """
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
 import ssl
@@ -23,7 +22,8 @@ Make = Callable[[str], asyncio.BaseProtocol | bytes]
 _BACKLOG = 512
 _WITHOUT_HEADER = 1000  # connections of proxies whose header has not come; a proxy sends it at once
 _AT_ONCE = 32  # clients accepted in one turn of the loop
-_FIRST_WORDS = 4096  # bytes that a client may have sent by itself
+_LEAVING = 100  # clients that are turned away and told so at once; the others are only turned away
+_LISTENS = 2.0  # seconds that such a client has
 _BREATH = 0.1  # seconds to wait where no client can be accepted, such as without a free descriptor
 
 
@@ -76,6 +76,7 @@ class Listener:
         self._arriving: set[asyncio.Task[bool]] = set()
         self._beginning: dict[asyncio.BaseProtocol, asyncio.Task[Any]] = {}
         self._without_header = 0
+        self._leaving = 0
 
     async def open(self, host: str, port: int) -> int:
         """Begin to listen at every address of a host; gives the port. Port 0: any free one."""
@@ -136,11 +137,25 @@ class Listener:
             address = await self._behind(client, address)
         made = self._make(address) if address else b""
         if isinstance(made, bytes):
-            with contextlib.suppress(OSError):  # a few bytes: they fit, or nobody is there to hear them
-                client.send(made)
-                client.recv(_FIRST_WORDS)  # what is unread at the close would take the words with it
+            await self._turn_away(client, made)
             return False
         return await self._begin(client, made, address)
+
+    async def _turn_away(self, client: socket.socket, words: bytes) -> None:
+        """Say the last words and give the client a moment to hear them: bytes of its own, unread, would undo them."""
+        if self._leaving >= _LEAVING or not words:
+            return
+        self._leaving += 1
+        try:
+            client.send(words)  # a few bytes: they fit
+            client.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(_LISTENS):
+                while await asyncio.get_running_loop().sock_recv(client, 4096):
+                    pass
+        except OSError:  # it is gone, or the time is over
+            pass
+        finally:
+            self._leaving -= 1
 
     async def _behind(self, client: socket.socket, proxy: str) -> str:
         """Give the address of the client behind a proxy, its own where it speaks for itself; empty: drop it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.proxy_protocol import get_proxy
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailgate.listening import BadHeader, Header, parse_header, wanted
@@ -82,6 +82,7 @@ def headers(draw: st.DrawFn) -> tuple[bytes, str, int]:
             return v2(body, family=family), "", 0
 
 
+@settings(deadline=None)
 @given(headers(), st.binary(max_size=50))
 def test_a_header_is_read_wherever_it_is_cut(one: tuple[bytes, str, int], behind: bytes) -> None:
     header, client, port = one
@@ -92,6 +93,7 @@ def test_a_header_is_read_wherever_it_is_cut(one: tuple[bytes, str, int], behind
         assert 0 < wanted(header[:cut]) <= len(header) - cut  # never a byte of the client's
 
 
+@settings(deadline=None)
 @given(headers(), st.data())
 def test_a_header_is_read_in_any_pieces(one: tuple[bytes, str, int], data: st.DataObject) -> None:
     """Read as the listener does: what is wanted at most, and often less."""
@@ -102,6 +104,7 @@ def test_a_header_is_read_in_any_pieces(one: tuple[bytes, str, int], data: st.Da
     assert (said.client, len(taken)) == (client, len(header))
 
 
+@settings(deadline=None)
 @given(headers())
 def test_another_reader_says_the_same(one: tuple[bytes, str, int]) -> None:
     header, client, port = one
@@ -119,6 +122,7 @@ def test_another_reader_says_the_same(one: tuple[bytes, str, int]) -> None:
         assert theirs.src_port == port
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=200).map(lambda one: b"PROXY TCP4 " + one),
                  st.binary(max_size=80).map(lambda one: SIGNATURE + one)))  # fmt: skip
 def test_no_bytes_bring_anything_but_a_value_or_a_refusal(data: bytes) -> None:

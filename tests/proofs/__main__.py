@@ -17,7 +17,7 @@ from tests.proofs.ftp_kill import kill_under_ftp
 from tests.proofs.kill import kill_under_postfix, kill_under_script
 from tests.proofs.mailbox import kill_under_mailbox
 from tests.proofs.needs import missing
-from tests.proofs.order import trace_deliveries
+from tests.proofs.order import trace_deliveries, trace_uploads
 from tests.proofs.power import cut_power
 from tests.proofs.sftp_kill import kill_under_sftp
 from tests.proofs.slow import attack_with_slowness
@@ -73,6 +73,9 @@ def _proofs(sizes: argparse.Namespace) -> tuple[Proof, ...]:
             run=lambda: take_the_store_away(sizes.outages, sizes.outage_seconds, sizes.seed),
         ),
         Proof(key="p4", title="P4 order", programs=("strace",), run=lambda: trace_deliveries(sizes.deliveries)),
+        Proof(
+            key="p4", title="P4 order, over FTP", programs=("strace",), run=lambda: trace_uploads(sizes.deliveries)
+        ),
         Proof(
             key="p5", title="P5 kill, under a mailbox", programs=("dovecot",),
             run=lambda: kill_under_mailbox(sizes.mailbox_mails, sizes.mailbox_kills, sizes.seed),

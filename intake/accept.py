@@ -130,14 +130,14 @@ class Intake:
 
     async def _once_file(self, one: Candidate, begun: float) -> Recorded | None:
         now = self._clock()
-        path = self._settings.uploads_dir / one.spool
+        path = self._settings.uploads_dir / one.spool if one.blob is None and one.spool else None
         orphan = None if one.connections else await self._ledger.read(former_connection, one.trace_id)
         prefixes = await asyncio.to_thread(self._types.read)
         try:
             prepared = await asyncio.to_thread(prepare_file, one, path, self._blobs, prefixes, now, orphan)
             await self._durable.commit([prepared.writer] if prepared.writer else [])
         except OSError as error:
-            if not await asyncio.to_thread(path.exists):
+            if await asyncio.to_thread(_is_gone, path, error):
                 return await self._lost(one, now)
             raise _not_kept(one.name, error) from error
         # After any other failure of the commit the blob stays until the sweep finds that no row names it.
@@ -150,7 +150,7 @@ class Intake:
             if isinstance(error, RuleChanged):
                 raise
             return None
-        await self._let_go(path)
+        await self._let_go(one, path, prepared.new.files[0].blob)
         self._on_recorded()
         notes.delivery(
             trace_id=outcome.trace_id, connection=prepared.new.rule.name, door=one.door, peer=one.peer,
@@ -159,11 +159,15 @@ class Intake:
         )  # fmt: skip
         return outcome
 
-    async def _let_go(self, path: Path) -> None:
-        """Delete a spool file that no row names any more; where that cannot be now, the sweep does."""
-        with contextlib.suppress(TemporaryError):
-            if not await self._ledger.read(is_held):
+    async def _let_go(self, one: Candidate, path: Path | None, kept: str | None) -> None:
+        """Delete what a judged file was in, unless its upload or a backup has it; the sweep does it later."""
+        with contextlib.suppress(OSError, TemporaryError):
+            if await self._ledger.read(is_held):
+                return
+            if path is not None:
                 await asyncio.to_thread(path.unlink, missing_ok=True)
+            elif one.blob is not None and one.blob != kept:
+                await asyncio.to_thread(self._blobs.delete, one.blob)
 
     async def _lost(self, one: Candidate, now: datetime) -> Recorded | None:
         """Say that the bytes of a settled file are gone; nobody is left waiting."""
@@ -319,6 +323,10 @@ class Intake:
                 verdict=str(outcome.verdict), code=str(outcome.code or ""), octets=mail.spool.size,
                 files=len(one.new.files), seen_again=outcome.seen_again, receiving=receiving, recording=recording,
             )  # fmt: skip
+
+
+def _is_gone(path: Path | None, error: OSError) -> bool:
+    return not path.exists() if path is not None else isinstance(error, FileNotFoundError)
 
 
 def _not_kept(what: str, error: OSError) -> TemporaryError:

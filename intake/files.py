@@ -44,18 +44,26 @@ class _Judged:
 
 
 def prepare_file(
-    one: Candidate, path: Path, blobs: Blobs, prefixes: Prefixes, now: datetime, orphan: tuple[int, int, Rule] | None
+    one: Candidate,
+    path: Path | None,
+    blobs: Blobs,
+    prefixes: Prefixes,
+    now: datetime,
+    orphan: tuple[int, int, Rule] | None,
 ) -> PreparedFile:
     """Judge a settled file and begin its blob; OSError when it cannot be kept now.
 
+    ``path``: the file on this disk; None where its bytes are a blob already, which its upload takes over.
     ``orphan``: id, version and rule of the connection its delivery names, where the folder has no connection left.
     """
     judged = _judge(one, prefixes, orphan)
-    writer = None if judged.verdict is Verdict.REJECTED else blobs.create(now, of=path)
-    supersedes = _superseded(path, one) if writer is not None else None
+    taken = judged.verdict is not Verdict.REJECTED
+    writer = blobs.create(now, of=path) if taken and path is not None else None
+    supersedes = _superseded(one, path, blobs) if taken else None
+    blob = writer.id if writer else one.blob
     message = judged.fault.message if judged.fault else ""
     file = NewFile(
-        name=one.name, size=one.size, sha256=one.sha256, blob=writer.id if writer else None,
+        name=one.name, size=one.size, sha256=one.sha256, blob=blob if taken else None,
         code=judged.fault.code if judged.fault else None,
         message=" ".join(filter(None, (message, superseding(supersedes) if supersedes else ""))), supersedes=supersedes,
     )  # fmt: skip
@@ -96,13 +104,13 @@ def _paused(ref: ConnectionRef, name: str) -> Fault:
     return Fault(code=Code.CONNECTION_PAUSED, message=message)
 
 
-def _superseded(path: Path, one: Candidate) -> str | None:
+def _superseded(one: Candidate, path: Path | None, blobs: Blobs) -> str | None:
     """Give the upload accepted before, where the file begins with the whole of it and goes on."""
     before = one.before
     if before is None or before.size >= one.size:
         return None
     found, left = hashlib.sha256(), before.size
-    with path.open("rb") as source:
+    with path.open("rb") if path is not None else blobs.open(one.blob or "") as source:
         while left and (block := source.read(min(left, _BLOCK))):
             found.update(block)
             left -= len(block)

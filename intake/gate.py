@@ -1,9 +1,10 @@
-"""The gate of a file door: how many may be inside, how many of them unproved, and how fast one address may knock.
+"""The gate of a door: how many may be inside, how many of them unproved, and how fast one address may knock.
 
 What lives here: counters and the decision who comes in and who has to make room. The time is passed in; no socket.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -33,10 +34,14 @@ class Entrance(Generic[V]):
 
 
 class Gate(Generic[V]):
-    """Count visitors, so that one address can neither fill the door nor keep it busy with handshakes."""
+    """Count visitors, so that one address can neither fill the door nor keep it busy with handshakes.
 
-    def __init__(self, room: Room) -> None:
+    ``spare`` tells of a visitor that must not give way, whatever it has proved.
+    """
+
+    def __init__(self, room: Room, spare: Callable[[V], bool] = lambda _: False) -> None:
         self._room = room
+        self._spare = spare
         self._inside: dict[V, str] = {}
         self._of: dict[str, OrderedDict[V, bool]] = {}  # the visitors of an address, oldest first, and who is unproved
         self._unproved: dict[str, int] = {}
@@ -60,15 +65,24 @@ class Gate(Generic[V]):
             return Entrance(reason="too many connections from your address that have not logged in")
         evicted: V | None = None
         if sum(self._unproved.values()) >= room.unproved or len(self._inside) >= room.total:
-            greediest = max(self._unproved, key=self._unproved.__getitem__, default="")
-            if self._unproved.get(greediest, 0) <= self._unproved.get(place, 0):
+            evicted = self._who_gives_way(self._unproved.get(place, 0))
+            if evicted is None:
                 return Entrance(reason="too many connections")
-            evicted = next(one for one, unproved in self._of[greediest].items() if unproved)
             self.leave(evicted)
         self._inside[visitor] = place
         self._of.setdefault(place, OrderedDict())[visitor] = True
         self._unproved[place] = self._unproved.get(place, 0) + 1
         return Entrance(evicted=evicted)
+
+    def _who_gives_way(self, own: int) -> V | None:
+        """Give the oldest unproved visitor of the greediest address that has one, if it has more than so many."""
+        for place in sorted(self._unproved, key=self._unproved.__getitem__, reverse=True):
+            if self._unproved[place] <= own:
+                return None
+            for one, unproved in self._of[place].items():
+                if unproved and not self._spare(one):
+                    return one
+        return None
 
     def proved(self, visitor: V) -> None:
         """Note that a visitor has logged in: its knock is given back."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from intake.accept import Intake
 from intake.defender import Defender
 from intake.logins import Logins
-from mailgate.house import House, only_service, open_house
+from mailgate.house import House, create_folders, only_service, open_house
 from mailgate.observe import get_logger, metrics, traces
 from mailgate.settings import Settings, SettingsError
 from mailgate.watch import Pulse, WatchDoor
@@ -24,6 +24,7 @@ from models.faults import TemporaryError
 from storage.descriptors import load_data_types
 from storage.duty import Alone, Duty, Leased
 from storage.heartbeat import Heartbeat, Self, new_node_id
+from storage.ledger import nodes
 from transfer.folder import LedgerFolders
 from transfer.settler import Settler
 
@@ -138,7 +139,11 @@ class Service:
         self._settler: Settler | None = None
         self.folders: LedgerFolders | None = None  #: for the file doors
         if FOLDER_ROLES & set(roles):
-            folders = LedgerFolders(house.ledger, house.blobs, self._intake, settings, on_settling=self._ring_settler)
+            node = self._cluster.node
+            folders = LedgerFolders(
+                house.ledger, house.blobs, self._intake, settings, on_settling=self._ring_settler, node=node.id,
+                alive=None if node.alone else nodes.alive,
+            )  # fmt: skip
             self._settler = Settler(house.ledger, self._intake, folders, settings, on_owed=ring)
             self.folders = folders
         self._defender = Defender(house.ledger, settings.limits)
@@ -267,6 +272,8 @@ async def serve(settings: Settings, roles: tuple[str, ...]) -> None:
     _name_process(settings, roles)
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
+    if settings.database_url:  # a new node has nothing yet; what SQLite's one service lacks was never set up
+        create_folders(settings)
     with only_service(settings), open_house(settings) as house:
         service = Service(house, roles)
         stopping = asyncio.Event()

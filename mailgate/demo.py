@@ -1,7 +1,8 @@
 """The demo: the main job end to end in a temporary folder, with a real mail client on loopback.
 
-What lives here: five mails, what became of each, and the answers a client would read. It drives the service from
-outside, through the same commands and the same door as everybody else, and fails when an answer is not as told.
+What lives here: five mails and an upload, what became of each, and the answers a client would read. It drives the
+service from outside, through the same commands and the same doors as everybody else, and fails when an answer is not
+as told.
 """
 
 import email
@@ -19,6 +20,8 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+
+from mailgate.demo_ftp import FTP_CONNECTION, upload
 
 _VARIABLES = {  # any port, and nobody outside is asked
     "MAILGATE_SMTP__PORT": "0", "MAILGATE_SFTP__PORT": "0", "MAILGATE_METRICS__PORT": "0",
@@ -125,16 +128,18 @@ def run_demo() -> int:
 
 def _play(folder: Path) -> None:
     _mailgate(folder, "init", "--dir", str(folder))
-    (folder / "acme.toml").write_text(_CONNECTION)
+    (folder / "acme.toml").write_text(_CONNECTION + FTP_CONNECTION)
     print("$ mailgate connection apply acme.toml")
     print(_mailgate(folder, "connection", "apply", str(folder / "acme.toml")))
     print(
-        "A client may mail files named Conversions_202?_*.csv to this address. The service runs; five mails follow.\n"
+        "A client may mail files named Conversions_202?_*.csv to this address, and upload them into this folder. The "
+        "service runs; five mails and one upload follow.\n"
     )
-    service, port = _serve(folder)
+    service, ports = _serve(folder)
     try:
         for number, scene in enumerate(_SCENES, 1):
-            _act(folder, port, number, scene)
+            _act(folder, ports["smtp"], number, scene)
+        _upload(folder, ports["ftp"])
         print("What the operator sees:\n\n$ mailgate upload list")
         print(_mailgate(folder, "upload", "list"))
     finally:
@@ -160,6 +165,21 @@ def _act(folder: Path, port: int, number: int, scene: _Scene) -> None:
     if subjects != scene.answers:
         raise DemoFailed(f"mail {number} should have brought {scene.answers}, it brought {subjects}")
     for answer in answers:
+        _show(answer)
+    print()
+
+
+def _upload(folder: Path, port: int) -> None:
+    print(
+        "── 6. A good file from a script that speaks FTP, under TLS, renamed from its temporary name when it is whole."
+    )
+    before = set((folder / "mailgate-data/outbox").glob("*.eml"))
+    text = "\r\n".join([_HEADER, *_rows(2, 4001)]) + "\r\n"
+    reply = upload(port, folder / "mailgate-data/keys/tls.crt", "Conversions_2026_ftp.csv", text.encode())
+    print(f"   the door says: {reply}")
+    if not reply.startswith("250 stored "):
+        raise DemoFailed("the upload should have been answered 250 stored")
+    for answer in _wait_for_answers(folder, before, 2):
         _show(answer)
     print()
 
@@ -233,19 +253,20 @@ def _wait_for_answers(folder: Path, before: set[Path], count: int) -> list[Email
     return [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in new]
 
 
-def _serve(folder: Path) -> tuple[subprocess.Popen[str], int]:
+def _serve(folder: Path) -> tuple[subprocess.Popen[str], dict[str, int]]:
     log = (folder / "service.log").open("w")
     service = subprocess.Popen(
         [sys.executable, "-m", "mailgate", "--config", str(folder / "mailgate.toml"), "serve"],
         stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **_VARIABLES},
     )  # fmt: skip
     assert service.stdout is not None
-    port = 0
+    ports: dict[str, int] = {}
     for line in service.stdout:
-        if line.startswith("door smtp "):
-            port = int(line.rsplit(":", 1)[1])
+        if line.startswith("door "):
+            _, name, where = line.split()
+            ports[name] = int(where.rpartition(":")[2])
         if line.strip() == "ready":
-            return service, port
+            return service, ports
     raise DemoFailed("the service did not start: " + (folder / "service.log").read_text())
 
 

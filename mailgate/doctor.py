@@ -8,7 +8,6 @@ import fcntl
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ import sqlalchemy as sa
 from intake.provisioning import is_generated
 from mailgate.app import make_signer
 from mailgate.authenticity import is_installed
+from mailgate.findings import Finding, examine_ftp, is_open_to_others
 from mailgate.house import NotReady, open_blobs, open_house
 from mailgate.settings import Settings, SettingsError
 from mailgate.settings.values import Networks
@@ -38,15 +38,6 @@ _SOON = timedelta(days=21)
 _SKEW = 60.0  # seconds
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One thing that needs a look, and how to mend it."""
-
-    subject: str
-    finding: str
-    fix: str
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Run every examination; an empty list means that all is well."""
     findings: list[Finding] = []
@@ -61,6 +52,8 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         ("smtp.tls_port", settings.smtp.host, settings.smtp.tls_port),
         ("smtp.lmtp_port", settings.smtp.host, settings.smtp.lmtp_port),
         ("sftp.port", settings.sftp.host, settings.sftp.port),
+        ("ftp.port", settings.ftp.host, settings.ftp.port),
+        ("ftp.implicit_port", settings.ftp.host, settings.ftp.implicit_port),
         ("metrics.port", settings.metrics.host, settings.metrics.port if settings.metrics.enabled else 0),
     ]
     running = _is_served(settings)
@@ -301,7 +294,7 @@ def _clock(settings: Settings) -> Iterator[Finding]:
 
 
 def _risky_settings(settings: Settings) -> Iterator[Finding]:
-    open_to_all = settings.smtp.host not in {"127.0.0.1", "::1", "localhost"}
+    open_to_all = is_open_to_others(settings.smtp.host)
     if open_to_all and settings.smtp.certificate is None:
         yield Finding(
             subject="settings", finding="the SMTP door is open to others with the certificate made for local use",
@@ -440,5 +433,6 @@ _ALARM_FIXES = {
     "ANSWERS_DELAYED": "nothing is lost; raise [limits] answers_per_hour if this address may get more",
 }
 _EXAMINATIONS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-    _disk, _database, _blob_store, _certificate, _host_keys, _clock, _ports, _risky_settings, _watching, _data_types,
+    _disk, _database, _blob_store, _certificate, _host_keys, _clock, _ports, _risky_settings, _watching, examine_ftp,
+    _data_types,
 )  # fmt: skip

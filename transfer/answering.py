@@ -12,7 +12,7 @@ from storage.blobs import Blobs
 from storage.descriptors import load_data_types
 from storage.ledger.folder_answers import ERRORS, RECEIPT, AnswerInFolder
 from storage.ledger.history import attempt_object
-from transfer.reading import BytesReader, FileReader, size_of
+from transfer.reading import BytesReader, FileReader, open_blob, size_of
 from transfer.view import NoSuchName
 
 
@@ -32,8 +32,7 @@ def open_answer(answer: AnswerInFolder, blobs: Blobs, contact: str) -> BytesRead
     blob = answer.attempt.errors_blob if answer.attempt else None
     if blob is None:
         raise NoSuchName(f"{answer.name} is no longer kept")
-    source = blobs.open(blob)
-    return FileReader(source, size_of(source))
+    return open_blob(blobs, blob)
 
 
 def answer_size(answer: AnswerInFolder, blobs: Blobs, contact: str) -> int:

@@ -4,7 +4,7 @@ What lives here: where visits begin, and what is taken up when a process starts.
 a disk, and every look at the ledger carries the credential: accounts are walls.
 """
 
-from storage.ledger import settling
+from transfer.lost import Lost
 from transfer.premises import Premises, log
 from transfer.visit import LedgerVisit
 
@@ -15,7 +15,7 @@ class LedgerFolders(Premises):
     async def open(self) -> None:
         """Take up what a former process left: its uploads under way are incomplete."""
         self.settings.uploads_dir.mkdir(parents=True, exist_ok=True)
-        cut = await self.ledger.write(settling.recover, self.size_on_disk, self.now(), self.domain())
+        cut = await Lost(self).take_up()
         if cut:
             log.info("uploads of a former process are incomplete", count=cut)
         self.ring()
@@ -23,4 +23,4 @@ class LedgerFolders(Premises):
     async def enter(self, credential: str, *, door: str, peer: str) -> LedgerVisit:
         """Begin a visit of a credential that has proved itself."""
         await self.home(credential)
-        return LedgerVisit(self, credential, door, peer, self.new_spool())
+        return LedgerVisit(self, credential, door, peer, self.new_visit())

@@ -115,6 +115,7 @@ class FtpDoor:
         finally:
             if session.login is not None:
                 log.info("left", **session.who)
+            await session.drop_channel()
             session.wire.close()
             await session.end()
             self._desk.company.leave(session)

@@ -15,12 +15,18 @@ _MECHANISMS = frozenset({"TLS", "TLS-C", "SSL", "TLS-P"})
 
 async def user(session: Session, name: str) -> None:
     """Take a user name; who was logged in is not any more."""
-    if session.desk.settings.ftp.tls == "required" and not session.wire.protected:
-        session.say(530, TLS_FIRST)
+    if not _may_speak_openly(session):
         return
-    session.log_out()
+    await session.log_out()
     session.username = name
     session.say(331, "User name ok, send the password.")
+
+
+def _may_speak_openly(session: Session) -> bool:
+    if session.desk.settings.ftp.tls != "required" or session.wire.protected:
+        return True
+    session.say(530, TLS_FIRST)
+    return False
 
 
 async def password(session: Session, word: str) -> None:
@@ -74,6 +80,8 @@ async def _enter(session: Session) -> None:
 
 async def account(session: Session, _: str) -> None:
     """Say that nobody needs it."""
+    if not _may_speak_openly(session):
+        return
     session.say(202, "ACCT is superfluous here.")
 
 
@@ -89,7 +97,7 @@ async def auth(session: Session, mechanism: str) -> None:
         log.warning("bytes behind AUTH", peer=session.address)
         session.say_goodbye("bytes came behind AUTH, before TLS")
     else:
-        session.log_out()  # what was said before TLS does not count after it
+        await session.log_out()  # what was said before TLS does not count after it
         session.tls = session.desk.certificate.context()
         session.say(234, "AUTH ok, begin TLS.")
         session.wire.begin_tls(session.tls, tickets=True)
@@ -126,7 +134,7 @@ async def prot(session: Session, level: str) -> None:
 
 async def rein(session: Session, _: str) -> None:
     """Begin anew, as after the connection; TLS stays."""
-    session.log_out()
+    await session.log_out()
     session.say(230, "Ready for new user.")
 
 

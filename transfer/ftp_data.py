@@ -75,6 +75,12 @@ class Channel:
         elif not self._making.cancelled() and self._making.exception() is None:
             self._making.result().abort()
 
+    async def gone(self) -> None:
+        """Give up, and return when the port is closed."""
+        self.close()
+        if self._making is not None:
+            await asyncio.wait([self._making])
+
 
 class Passive(Channel):
     """Wait for the client on a port of ours. The socket is closed as soon as the client is there."""

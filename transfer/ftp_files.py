@@ -254,7 +254,7 @@ async def stor(session: Session, argument: str) -> None:
     if start:
         entry = await session.there().stat(path)
         if start > entry.size:
-            session.drop_channel()
+            await session.drop_channel()
             session.say(554, f"Invalid REST parameter: position {start} > file size {entry.size}.")
             return
     _take(session, path, Begin.RESUME if start else Begin.TRUNCATE, start=start)

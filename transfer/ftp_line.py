@@ -6,12 +6,17 @@ What lives here: pure translation. Telnet's control codes are dropped where clie
 from dataclasses import dataclass
 
 LONGEST = 4096 + 64  #: bytes of a command line: a path has at most 4096
+_ENDLESS = 64 * 1024  # bytes of a line: who goes on has no end in mind
 _TELNET = bytes(range(0xF0, 0x100))  # IP, DM, IAC and their like; no verb begins so
 _WORDS = frozenset({"USER", "PASS", "ACCT"})  # what they carry is no name of a file
 
 
 class LineTooLong(Exception):
     """Say that a line was longer than any command; it is dropped whole."""
+
+
+class Endless(Exception):
+    """Say that a line has no end: the session is over."""
 
 
 class NotUtf8(Exception):
@@ -36,31 +41,33 @@ class LineBuffer:
     def __init__(self, longest: int = LONGEST) -> None:
         self._longest = longest
         self._bytes = bytearray()
-        self._skipping = False
+        self._skipped = 0
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they came."""
         self._bytes += data
 
     def take(self) -> bytes | None:
-        """Give the next line without its end, or None; raises LineTooLong once for a line that was dropped."""
+        """Give the next line without its end, or None; raises LineTooLong once for a line that was dropped, Endless."""
         end = self._bytes.find(b"\n")
         if end < 0:
-            if len(self._bytes) > self._longest:
-                self._skipping = True
+            if self._skipped or len(self._bytes) > self._longest:
+                self._skipped += len(self._bytes)
                 self._bytes.clear()
+            if self._skipped > _ENDLESS:
+                raise Endless
             return None
         line = bytes(self._bytes[:end])
         del self._bytes[: end + 1]
-        if self._skipping or len(line) > self._longest:
-            self._skipping = False
+        if self._skipped or len(line) > self._longest:
+            self._skipped = 0
             raise LineTooLong
         return line.removesuffix(b"\r")
 
     @property
     def pending(self) -> bool:
         """Tell whether bytes have come that belong to no line that was taken."""
-        return bool(self._bytes) or self._skipping
+        return bool(self._bytes) or self._skipped > 0
 
 
 def parse(line: bytes) -> Command:

@@ -6,10 +6,12 @@ What lives here: FEAT, HELP, OPTS, SITE, STAT, SYST, NOOP, TYPE, MODE, STRU, ALL
 import asyncio
 import re
 
+from mailgate.observe import get_logger
 from transfer.ftp_files import stat_path
 from transfer.ftp_session import Session
 from transfer.ftp_words import FACTS
 
+log = get_logger("ftp")
 _types = re.compile(r"(A|AN|L7|I|L8)")
 _mode = re.compile(r"[0-7]{3,4}").fullmatch
 
@@ -29,6 +31,12 @@ async def feat(session: Session, _: str) -> None:
 async def syst(session: Session, _: str) -> None:
     """Give the name that clients take for a listing as ``ls -l`` writes it."""
     session.say(215, "UNIX Type: L8")
+
+
+async def clnt(session: Session, name: str) -> None:
+    """Note what the client calls itself."""
+    log.info("client", name=name[:100], **session.who)
+    session.say(200, "Noted.")
 
 
 async def noop(session: Session, _: str) -> None:
@@ -170,5 +178,5 @@ async def abor(session: Session, _: str) -> None:
         await asyncio.wait([session.transfer])
         session.say(226, "Abort successful." if cut else "Nothing left to abort.")
         return
-    session.drop_channel()
+    await session.drop_channel()
     session.say(225, "No transfer to abort.")

@@ -154,7 +154,7 @@ class Session:
         assert self.visit is not None, "the table of verbs demands a login"
         return self.visit
 
-    def log_out(self) -> None:
+    async def log_out(self) -> None:
         """Forget who it is; a transfer under way goes on to its end (RFC 959, REIN)."""
         visit, self.visit = self.visit, None
         if self.login is not None:
@@ -162,7 +162,7 @@ class Session:
         self.desk.company.log_out(self)
         self.login, self.username = None, ""
         self.here, self.ways = "/", Ways()
-        self.drop_channel()
+        await self.drop_channel()
         if visit is not None:
             leaving = asyncio.get_running_loop().create_task(self._leave(visit, self.transfer))
             self._left.add(leaving)
@@ -172,7 +172,6 @@ class Session:
         """End: an upload that is not stored yet is broken off."""
         if self._too_late is not None:
             self._too_late.cancel()
-        self.drop_channel()
         self.abort_transfer()
         if self.transfer is not None:
             await asyncio.wait([self.transfer])
@@ -213,8 +212,8 @@ class Session:
         channel, self.channel = self.channel, None
         return channel
 
-    def drop_channel(self) -> None:
-        """Give up the data connection that was asked for."""
+    async def drop_channel(self) -> None:
+        """Give up the data connection that was asked for; returns when its port is closed."""
         channel = self.take_channel()
         if channel is not None:
-            channel.close()
+            await channel.gone()

@@ -9,7 +9,7 @@ from collections import deque
 
 from mailgate.observe import get_logger
 from models.faults import MailgateError
-from transfer.ftp_line import Command, LineTooLong, NotUtf8, parse
+from transfer.ftp_line import Command, Endless, LineTooLong, NotUtf8, parse
 from transfer.ftp_session import Session
 from transfer.ftp_verbs import VERBS, Takes, Verb
 from transfer.ftp_words import refusal
@@ -69,6 +69,9 @@ async def _line(session: Session) -> bytes | None:
         except LineTooLong:
             session.say(500, "Command too long.")
             continue
+        except Endless:
+            session.say_goodbye("a command without end")
+            return None
         if line is not None:
             return line
         data = await session.wire.read()

@@ -73,6 +73,7 @@ VERBS: dict[str, Verb] = {
     "APPE": _verb(ftp_files.appe, _MUST, "APPE <SP> file-name (append to a file)"),
     "AUTH": _before_login(ftp_access.auth, _MUST, "AUTH <SP> TLS|SSL (begin TLS)"),
     "CDUP": _verb(ftp_files.cdup, _NONE, "CDUP (go to the folder above)"),
+    "CLNT": _before_login(ftp_said.clnt, _MAY, "CLNT <SP> name (of the client's program)"),
     "CWD": _verb(ftp_files.cwd, _MAY, "CWD [<SP> folder]"),
     "DELE": _verb(ftp_files.dele, _MUST, "DELE <SP> file-name (withdraw an upload, delete an answer)"),
     "EPRT": _verb(ftp_ways.eprt, _MUST, "EPRT <SP> |protocol|address|port| (active data connection)"),

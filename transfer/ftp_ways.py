@@ -26,7 +26,7 @@ async def pasv(session: Session, _: str) -> None:
         session.say(501, _EXTENDED)
         return
     host = session.desk.settings.ftp.public_address or session.wire.here
-    if ":" in host:
+    if ":" in session.wire.here:
         session.say(522, "PASV is for IPv4; use EPSV.")
         return
     channel = await _listen(session)
@@ -61,7 +61,7 @@ async def port(session: Session, argument: str) -> None:
     if max(values) > 255:
         session.say(501, "Invalid PORT format.")
         return
-    _connect(session, ".".join(map(str, values[:4])), values[4] << 8 | values[5])
+    await _connect(session, ".".join(map(str, values[:4])), values[4] << 8 | values[5])
 
 
 async def eprt(session: Session, argument: str) -> None:
@@ -79,11 +79,11 @@ async def eprt(session: Session, argument: str) -> None:
     elif parts[1] != own:
         session.say(522, f"Network protocol not supported (use {own}).")
     else:
-        _connect(session, parts[2], int(parts[3]), "EPRT")
+        await _connect(session, parts[2], int(parts[3]), "EPRT")
 
 
 async def _listen(session: Session) -> Passive | None:
-    session.drop_channel()
+    await session.drop_channel()
     settings = session.desk.settings
     try:
         channel = Passive(
@@ -103,7 +103,7 @@ async def _listen(session: Session) -> Passive | None:
     return channel
 
 
-def _connect(session: Session, address: str, number: int, verb: str = "PORT") -> None:
+async def _connect(session: Session, address: str, number: int, verb: str = "PORT") -> None:
     try:
         same = ip_address(address) == ip_address(session.address)
     except ValueError:
@@ -116,7 +116,7 @@ def _connect(session: Session, address: str, number: int, verb: str = "PORT") ->
         log.warning("bounce refused", asked=number, **session.who)
         session.say(501, f"{verb} against the privileged port {number} refused.")
     else:
-        session.drop_channel()
+        await session.drop_channel()
         seconds = session.desk.settings.limits.ftp_data_wait.total_seconds()
         session.channel = Active(session.wire.here, address, number, seconds=seconds, tls=session.data_tls())
         session.say(200, f"{verb} command successful.")

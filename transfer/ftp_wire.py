@@ -242,8 +242,9 @@ class Wire(asyncio.BufferedProtocol):
     async def write(self, data: bytes) -> None:
         """Write, and wait until the peer has read enough; raises ConnectionError where it is gone."""
         self.send(data)
+        await asyncio.sleep(0)  # others get their turn, and the loop can tell of a connection that is gone
         await self._writable.wait()
-        if self._gone.is_set():
+        if self.closing:
             raise self._failed or ConnectionResetError("the connection is closed")
 
     async def drain(self) -> None:

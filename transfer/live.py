@@ -3,6 +3,7 @@
 What lives here: which file is open, by whom, and how large it has grown. The ledger knows the rest.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 
 from storage.ledger.arriving import Held
@@ -23,6 +24,7 @@ class Live:
     handles: int = 1
     cut: bool = False  #: one of its handles was broken off
     void: str = ""  #: why its handles may not write any more
+    closing: asyncio.Event | None = None  #: its last handle is being closed: set when that is over
 
 
 @dataclass(slots=True)
@@ -40,9 +42,10 @@ class LiveUploads:
         if self.by_file.get(live.held.file_id) is live:
             del self.by_file[live.held.file_id]
 
-    def get(self, file_id: int) -> Live | None:
-        """Give the upload of a row, where somebody writes to it."""
-        return self.by_file.get(file_id)
+    def get(self, held: Held) -> Live | None:
+        """Give the upload of a row, where somebody writes to it here; None for one that was overtaken elsewhere."""
+        live = self.by_file.get(held.file_id)
+        return live if live is not None and live.held == held else None
 
     def void(self, file_id: int, why: str) -> Live | None:
         """Take an upload from its handles: they hear why at their next call."""

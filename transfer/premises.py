@@ -6,28 +6,36 @@ What lives here: what sessions share. What a session sees and may do stands in `
 import asyncio
 import contextlib
 import secrets
+import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from sqlmodel import Session
 
 from intake.accept import Intake
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from matching.uploads import Prefixes
 from models.faults import TemporaryError
+from models.states import UploadStatus
 from models.trace import make_trace_id
-from storage.blobs import Blobs
+from storage.blobs import Blobs, is_blob_id
 from storage.descriptors import DataTypePrefixes
 from storage.ledger import Ledger, folders
 from storage.ledger.connections import ConnectionRef
+from storage.ledger.folders import Seen
 from storage.ledger.holding import is_held
 from transfer.live import LiveUploads
 from transfer.tree import Tree, make_tree
 from transfer.view import NotAllowed, NotNow
 
 log = get_logger("folder")
+_STORING = 16  # files that go to or come from the store at once
+_BLOCK = 1 << 20
 _KNOWN_FOR = 1.0  # seconds that a credential's connections may be old
 
 
@@ -54,12 +62,23 @@ class Premises:
         randomness: Callable[[int], bytes] = secrets.token_bytes,
         monotonic: Callable[[], float] = time.monotonic,
         on_settling: Callable[[], None] = lambda: None,
+        node: str = "", alive: Callable[[Session], set[str]] | None = None,
     ) -> None:  # fmt: skip
+        """Connect the rooms.
+
+        ``node``: the name of this start of this process; empty: one is made. ``alive``: a ledger function that tells
+        which nodes live; none: this is the only one.
+        """
         self.ledger = ledger
         self.blobs = blobs
         self.intake = intake
         self.settings = settings
         self.live = LiveUploads()
+        self.node = node or secrets.token_hex(8)
+        self.alive = alive or (lambda _session: {self.node})
+        self._alone = alive is None
+        self.stores = bool(settings.blob_url)  #: whether bytes leave this disk when an upload is closed or cut
+        self._storing = ThreadPoolExecutor(_STORING, thread_name_prefix="upload-store")
         self.started = clock()
         self._clock = clock
         self._randomness = randomness
@@ -100,6 +119,52 @@ class Premises:
         except FileNotFoundError:
             return 0
 
+    def is_here(self, spool: str) -> bool:
+        """Tell whether this disk has a spool file."""
+        return bool(spool) and self.path(spool).is_file()
+
+    def may_go_on(self, node: str) -> bool:
+        """Tell whether a spool file has no writer but those of this process: another node may only seem dead."""
+        return self._alone or node == self.node
+
+    async def store(self, spool: str) -> tuple[int, str | None]:
+        """Bring a spool file to where all nodes find it; gives its size and the blob, none for no bytes. OSError."""
+
+        def put() -> tuple[int, str | None]:
+            size = self.path(spool).stat().st_size
+            if not size:
+                return 0, None
+            writer = self.blobs.create(self.now(), of=self.path(spool))
+            try:
+                self.blobs.commit([writer])
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self.blobs.delete(writer.id)
+                raise
+            return writer.size, writer.id
+
+        return await asyncio.get_running_loop().run_in_executor(self._storing, put)
+
+    async def copy(self, seen: Seen, spool: str) -> int:
+        """Bring the bytes of an upload that are to be had here to a spool file of their own; gives how many. OSError.
+
+        From the store, or from the disk that nodes share.
+        """
+
+        def copy() -> int:
+            if self.stores and seen.stored is None:
+                self.path(spool).touch(mode=0o600)
+                return 0
+            source = self.blobs.open(seen.stored) if seen.stored else self.path(seen.spool or "").open("rb")
+            # What was closed or cut has the size that was said then, whatever a node that seemed dead writes to it.
+            most = sys.maxsize if seen.status is UploadStatus.RECEIVING else seen.size
+            with source, self.path(spool).open("xb") as target:
+                while block := source.read(min(_BLOCK, most - target.tell())):
+                    target.write(block)
+                return target.tell()
+
+        return await asyncio.get_running_loop().run_in_executor(self._storing, copy)
+
     def spools_before(self, moment: datetime, limit: int = 500) -> list[str]:
         """List files of uploads last written before a moment."""
         found: list[str] = []
@@ -131,19 +196,26 @@ class Premises:
         """Make the name of a spool file."""
         return self._randomness(16).hex()
 
+    def new_visit(self) -> str:
+        """Make the name of a visit: it begins with the node's."""
+        return f"{self.node}/{self._randomness(16).hex()}"
+
     def ring(self) -> None:
         """Say that a file may have settled."""
         self._on_settling()
 
-    async def forget(self, spools: Sequence[str]) -> None:
-        """Delete spool files; one that cannot be deleted now, or that a backup holds, is left to the sweep."""
+    async def forget(self, gone: Sequence[str]) -> None:
+        """Delete spool files and blobs; what cannot be deleted now, or a backup holds, is left to the sweep."""
         try:
-            if not spools or await self.ledger.read(is_held):
+            if not gone or await self.ledger.read(is_held):
                 return
         except TemporaryError:
             return
-        for spool in spools:
+        for name in gone:
             try:
-                await asyncio.to_thread(self.path(spool).unlink, missing_ok=True)
+                if is_blob_id(name):
+                    await asyncio.to_thread(self.blobs.delete, name)
+                else:
+                    await asyncio.to_thread(self.path(name).unlink, missing_ok=True)
             except OSError as error:
-                log.warning("a spool file cannot be deleted now", reason=str(error))
+                log.warning("bytes that nothing needs cannot be deleted now", reason=str(error))

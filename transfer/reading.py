@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from storage.blobs import Blobs
 from transfer.under_way import UnderWay
 from transfer.view import NotNow
 
@@ -79,6 +80,12 @@ class UnderWayReader:
 
     async def close(self) -> None:
         """Do nothing: its writer closes it."""
+
+
+def open_blob(blobs: Blobs, blob_id: str) -> FileReader:
+    """Open a stored file; FileNotFoundError when it is gone, else OSError."""
+    source = blobs.open(blob_id)
+    return FileReader(source, size_of(source))
 
 
 def open_file(path: Path) -> FileReader:

@@ -13,10 +13,11 @@ from intake.accept import Intake
 from mailgate.observe import get_logger
 from mailgate.settings import Settings
 from models.faults import TemporaryError
-from storage.ledger import Ledger, arriving, folder_answers, settling
+from storage.ledger import Ledger, folder_answers, settling
 from storage.ledger.arriving import Held
 from storage.ledger.folders import Place
 from transfer.folder import LedgerFolders
+from transfer.lost import Lost
 
 log = get_logger("settler")
 _AT_ONCE = 8  # folders
@@ -39,7 +40,7 @@ class Settler:
         self._clock = clock
         self._on_owed = on_owed
         self._bell = asyncio.Event()
-        self._suspects: set[Held] = set()
+        self._lost = Lost(folders)
 
     def ring(self) -> None:
         """Say that a file may have settled; called on the loop."""
@@ -81,7 +82,7 @@ class Settler:
     async def tidy(self) -> None:
         """Break off uploads that nobody writes to, and let go of what is past its time."""
         now, domain = self._clock(), self._settings.domain
-        await self._find_lost(now)
+        await self._lost.look()
         limits = self._settings.limits
         if await self._ledger.write(settling.note_stuck, now - limits.result_within, now):
             log.error("files have settled and cannot be judged")
@@ -112,18 +113,6 @@ class Settler:
         if moment is None:
             return _LONGEST
         return min(_LONGEST, max(0.01, (moment - self._clock()).total_seconds()))
-
-    async def _find_lost(self, now: datetime) -> None:
-        """Break off what the ledger calls under way and nobody here writes to, seen so at two looks in a row."""
-        there = await self._ledger.read(settling.lost)
-        orphans = {held: spool for held, spool in there if self._folders.live.get(held.file_id) is None}
-        for held in self._suspects & orphans.keys():
-            size = self._folders.size_on_disk(orphans[held])
-            outcome = await self._ledger.write(arriving.break_off, held, size, now, self._settings.domain)
-            if outcome is not None:
-                await self._folders.forget(outcome.spools)
-                log.warning("a lost upload is incomplete", trace_id=outcome.trace_id, bytes=size)
-        self._suspects = set(orphans)
 
     async def _sweep(self, now: datetime) -> None:
         old = await asyncio.to_thread(self._folders.spools_before, now - _ORPHAN)

@@ -7,6 +7,7 @@ What lives here: the socket, what is offered to clients, the graceful stop. Who 
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import asyncssh
 
@@ -17,6 +18,7 @@ from mailgate.settings import Settings
 from transfer.sftp_company import Company
 from transfer.sftp_connection import FAST_CIPHERS, Connection, Guest
 from transfer.sftp_keys import host_key_fingerprints, make_host_keys, read_host_keys
+from transfer.sftp_refusal import VERSION, refusal
 from transfer.view import Folders
 
 log = get_logger("sftp")
@@ -64,9 +66,7 @@ class SftpDoor:
             networks=sftp.proxy_protocol_from, seconds=limits.proxy_header_time.total_seconds(),
             most=limits.proxy_header_bytes,
         )  # fmt: skip
-        self._listener = Listener(
-            "sftp", lambda client: Connection(loop, options, Guest(self._company, client)), proxies
-        )
+        self._listener = Listener("sftp", partial(self._make, loop, options), proxies, gone=_leave)
         port = await self._listener.open(sftp.host, sftp.port)
         self._watching = asyncio.create_task(self._company.watch())
         return [("sftp", sftp.host, port)]
@@ -91,11 +91,22 @@ class SftpDoor:
         if self._company.serving:
             await asyncio.wait(self._company.serving, timeout=_GRACE)
 
+    def _make(
+        self, loop: asyncio.AbstractEventLoop, options: asyncssh.SSHServerConnectionOptions, client: str
+    ) -> Connection | bytes:
+        """Ask the gate before anything is made for a client."""
+        guest = Guest(self._company, client)
+        reason = self._company.enter(guest)
+        if not reason:
+            return Connection(loop, options, guest)
+        log.warning("turned away", peer=client, reason=reason)
+        return refusal(reason)
+
     # --- asyncssh
 
     async def _options(self, keys: list[asyncssh.SSHKey]) -> asyncssh.SSHServerConnectionOptions:
         options: asyncssh.SSHServerConnectionOptions = await asyncssh.SSHServerConnectionOptions.construct(
-            None, config=None, server_factory=asyncssh.SSHServer, server_host_keys=keys, server_version="mailgate",
+            None, config=None, server_factory=asyncssh.SSHServer, server_host_keys=keys, server_version=VERSION,
             kex_algs=_present(KEX), encryption_algs=list(CIPHERS), mac_algs=list(MACS), compression_algs=None,
             signature_algs=list(SIGNATURES), gss_host=None, gss_kex=False, gss_auth=False, host_based_auth=False,
             kbdint_auth=False, public_key_auth=True, password_auth=True, allow_pty=False, agent_forwarding=False,
@@ -106,6 +117,12 @@ class SftpDoor:
         for algorithm in [name for name in options.server_host_keys if name.decode() not in SIGNATURES]:
             del options.server_host_keys[algorithm]  # the RSA key stays, its SHA-1 and vendors' signatures go
         return options
+
+
+def _leave(connection: asyncio.BaseProtocol) -> None:
+    """Give back the place of a guest whose connection never began."""
+    assert isinstance(connection, Connection)
+    connection.guest.company.leave(connection.guest)
 
 
 def _present(wanted: tuple[str, ...]) -> list[str]:

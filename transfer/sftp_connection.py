@@ -54,16 +54,15 @@ class Guest(asyncssh.SSHServer):
         self._candidate: Login | None = None
         self._by_key = False
         self._connection: Any = None
+        self._goodbye = ""
 
     # --- the life of the connection
 
     def connection_made(self, conn: Any) -> None:
-        """Ask the gate; a connection that is one too many hears why."""
+        """Begin, unless the guest had to make room meanwhile."""
         self._connection = conn
-        refusal = self.company.enter(self)
-        if refusal:
-            log.warning("turned away", peer=self.address, reason=refusal)
-            asyncio.get_running_loop().call_soon(conn.disconnect, DISC_TOO_MANY_CONNECTIONS, refusal)
+        if self._goodbye:
+            asyncio.get_running_loop().call_soon(conn.disconnect, DISC_TOO_MANY_CONNECTIONS, self._goodbye)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave; handles that are open are broken off by their sessions."""
@@ -72,8 +71,10 @@ class Guest(asyncssh.SSHServer):
             log.info("left", peer=self.address, credential=self.login.credential, reason=str(exc or ""))
 
     def say_goodbye(self, reason: str) -> None:
-        """End the connection with a sentence."""
-        self._connection.disconnect(DISC_BY_APPLICATION, reason)
+        """End the connection with a sentence, as soon as there is one."""
+        self._goodbye = reason
+        if self._connection is not None:
+            self._connection.disconnect(DISC_BY_APPLICATION, reason)
 
     @property
     def busy(self) -> bool:
@@ -254,7 +255,7 @@ class Connection(SSHServerConnection):
 
     def __init__(self, loop: Any, options: Any, guest: Guest) -> None:
         super().__init__(loop, options, None, None)
-        self._guest = guest
+        self.guest = guest
         self._protocol_factory = lambda: guest
         self._offered = False
         self._requests = 0
@@ -297,8 +298,8 @@ class Connection(SSHServerConnection):
     def send_userauth_failure(self, partial_success: bool) -> None:
         """Say no, and goodbye after too many of them."""
         self._requests += 1
-        most = self._guest.company.limits.sftp_login_attempts
-        if self._guest.failures >= most or self._requests > most + _OTHER_REQUESTS:
+        most = self.guest.company.limits.sftp_login_attempts
+        if self.guest.failures >= most or self._requests > most + _OTHER_REQUESTS:
             self.disconnect(DISC_NO_MORE_AUTH_METHODS_AVAILABLE, TOO_MANY_TRIES)
             return
         super().send_userauth_failure(partial_success)

@@ -92,8 +92,11 @@ class UnderWay:
             self._hash, self._hashed = hashlib.sha256(), 0 if size == 0 else None
             self.size = self._start = self._end = size
 
-    async def seal(self) -> str:
-        """Bring every byte to the disk; gives the SHA-256. Raises NotNow, or NotAllowed where bytes never came."""
+    async def seal(self, *, sync: bool = True) -> str:
+        """Bring every byte to the disk; gives the SHA-256. Raises NotNow, or NotAllowed where bytes never came.
+
+        ``sync``: false where the bytes are made durable elsewhere.
+        """
         async with self._lock:
             self._check()
             await self._flush()
@@ -101,7 +104,7 @@ class UnderWay:
                 first, end = self._gaps[0]
                 raise NotAllowed(f"the bytes {first:,} to {end - 1:,} never came: the file is not whole")
             try:
-                digest = await asyncio.to_thread(self._sync)
+                digest = await asyncio.to_thread(self._digest, sync=sync)
             except OSError as error:
                 self._fail(_not_now(error))
             return digest
@@ -194,9 +197,10 @@ class UnderWay:
                 done += os.pwrite(self._descriptor, rest[done:], offset + done)
         return offset + total
 
-    def _sync(self) -> str:
-        os.fsync(self._descriptor)
-        sync_folder(self.path.parent)
+    def _digest(self, *, sync: bool) -> str:
+        if sync:
+            os.fsync(self._descriptor)
+            sync_folder(self.path.parent)
         if self._hashed != self.size:
             self._hash, self._hashed = hashlib.sha256(), self.size
             offset = 0

@@ -18,7 +18,7 @@ from models.faults import TemporaryError
 from models.states import UploadStatus
 from storage.blobs import BlobsAway
 from storage.ledger import arriving, folders
-from storage.ledger.arriving import Held, Opening, Overtaken, QuotaReached, Whole
+from storage.ledger.arriving import Copy, Held, Kept, Opening, Overtaken, QuotaReached, Whole
 from storage.ledger.connections import ConnectionRef
 from storage.ledger.folders import Place, Seen
 from transfer.live import Live
@@ -73,7 +73,7 @@ class Uploading:
             if (marked := marked_name(new, self._rules(home, place), home.prefixes)) is not None:
                 await self._owner.forget(
                     await self._owner.ledger.write(
-                        arriving.withdraw, _held(seen), f"renamed to the marker {new}", self._owner.now()
+                        arriving.withdraw, held(seen), f"renamed to the marker {new}", self._owner.now()
                     )
                 )
                 return await self._mark(home, place, new, marked, seen.size)
@@ -98,15 +98,15 @@ class Uploading:
                 )  # fmt: skip
             try:
                 if seen.status is None or (seen.judged and seen.status is not UploadStatus.HELD):
-                    await owner.ledger.write(arriving.hide, _held(seen), owner.now())
+                    await owner.ledger.write(arriving.hide, held(seen), owner.now())
                     return
                 why = "removed by the client"
-                spools = await owner.ledger.write(arriving.withdraw, _held(seen), why, owner.now())
+                gone = await owner.ledger.write(arriving.withdraw, held(seen), why, owner.now())
             except Overtaken:
                 continue
             if (live := owner.live.void(seen.file_id, f"{printable(name)} was removed")) is not None:
                 await live.under_way.shut()
-            await owner.forget(spools)
+            await owner.forget(gone)
             notes.upload_ended(
                 "upload withdrawn", trace_id=seen.trace_id, outcome="withdrawn", name=name, credential=self._credential
             )
@@ -124,25 +124,28 @@ class Uploading:
         opening = Opening(
             trace_id=owner.new_trace_id(), place=place, name=name, connection=self._taker(home, place, name),
             credential=self._credential, door=self._door, peer=self._peer, visit=self._visit,
-            spool=owner.new_spool(), at_once=limits.uploads_at_once, names=limits.names_per_folder,
+            node=owner.node, spool=owner.new_spool(), at_once=limits.uploads_at_once, names=limits.names_per_folder,
         )  # fmt: skip
         under_way = self._under_way(opening.spool, 0, room)
         await under_way.open()
         try:
-            held, spools = await owner.ledger.write(arriving.begin, opening, owner.now())
+            begun, gone = await owner.ledger.write(arriving.begin, opening, owner.now())
         except BaseException:
             await under_way.shut()
             await owner.forget([opening.spool])
             raise
-        await owner.forget(spools)
+        await owner.forget(gone)
         return self._writer(home, place, Live(
-            held=held, trace_id=opening.trace_id, place=place, name=name, visit=self._visit, under_way=under_way,
+            held=begun, trace_id=opening.trace_id, place=place, name=name, visit=self._visit, under_way=under_way,
         ), append=append)  # fmt: skip
 
     async def _go_on(self, home: Home, place: Place, seen: Seen, *, append: bool) -> Writer:
         """Go on with what stands under a name."""
         owner = self._owner
-        live = owner.live.get(seen.file_id)
+        live = owner.live.get(held(seen))
+        if live is not None and live.closing is not None:
+            await live.closing.wait()
+            raise Overtaken
         if live is not None and live.visit == self._visit:
             live.handles += 1
             return self._writer(home, place, live, append=append)
@@ -164,36 +167,58 @@ class Uploading:
     async def _take_over(self, home: Home, place: Place, live: Live, *, append: bool) -> UploadWriter:
         """Go on with what another session has not ended: it is seldom alive, its client has come again."""
         owner = self._owner
-        held = await owner.ledger.write(
-            arriving.reopen, live.held, self._visit, "resumed by another session", owner.now()
+        taken, _ = await owner.ledger.write(
+            arriving.reopen, live.held, self._visit, "resumed by another session", owner.now(), node=owner.node
         )
         owner.live.void(live.held.file_id, "the file is written to by another session of this login")
         return self._writer(home, place, Live(
-            held=held, trace_id=live.trace_id, place=place, name=live.name, visit=self._visit,
+            held=taken, trace_id=live.trace_id, place=place, name=live.name, visit=self._visit,
             under_way=live.under_way,
         ), append=append)  # fmt: skip
 
     async def _resume(self, home: Home, place: Place, seen: Seen, *, append: bool) -> UploadWriter:
         owner = self._owner
-        assert seen.spool is not None
         room = await self._room(place.credential_id) + seen.size
-        path = owner.path(seen.spool)
+        here = not owner.stores and owner.may_go_on(seen.node)
+        spool, size = (seen.spool or "", await self._size(seen)) if here else await self._copy(seen)
+        under_way = self._under_way(spool, size, room)
+        copy = None if here else Copy(spool=spool, status=seen.status, blob=seen.stored)
         try:
-            size = (await asyncio.to_thread(path.stat)).st_size
-        except FileNotFoundError:
-            raise Overtaken from None
-        under_way = self._under_way(seen.spool, size, room)
-        held = await owner.ledger.write(
-            arriving.reopen, _held(seen), self._visit, "opened again by its client", owner.now()
-        )
+            taken, gone = await owner.ledger.write(
+                arriving.reopen, held(seen), self._visit, "opened again by its client", owner.now(), node=owner.node,
+                copy=copy,
+            )  # fmt: skip
+        except BaseException:
+            await owner.forget([] if here else [spool])
+            raise
+        await owner.forget(gone)
         try:
             await under_way.open()
         except NotNow:
-            await owner.ledger.write(arriving.break_off, held, size, owner.now(), owner.domain())
+            kept = Kept(size=size if here else None)
+            await owner.ledger.write(arriving.break_off, taken, kept, owner.now(), owner.domain())
             raise
         return self._writer(home, place, Live(
-            held=held, trace_id=seen.trace_id, place=place, name=seen.name, visit=self._visit, under_way=under_way,
+            held=taken, trace_id=seen.trace_id, place=place, name=seen.name, visit=self._visit, under_way=under_way,
         ), append=append)  # fmt: skip
+
+    async def _size(self, seen: Seen) -> int:
+        try:
+            return (await asyncio.to_thread(self._owner.path(seen.spool or "").stat)).st_size
+        except FileNotFoundError:
+            raise Overtaken from None
+
+    async def _copy(self, seen: Seen) -> tuple[str, int]:
+        """Bring the bytes of an upload here, or away from a writer that another node may still have."""
+        owner = self._owner
+        spool = owner.new_spool()
+        try:
+            return spool, await owner.copy(seen, spool)
+        except OSError as error:
+            await owner.forget([spool])
+            if isinstance(error, FileNotFoundError):
+                raise Overtaken from error
+            raise NotNow("the bytes that are there cannot be read now: try again later") from error
 
     async def _new_version(self, home: Home, place: Place, seen: Seen, *, append: bool) -> UploadWriter:
         """Begin a new version with the whole content of the accepted one."""
@@ -238,10 +263,10 @@ class Uploading:
         if complete:
             was_waiting = seen.status is UploadStatus.HELD
             whole = self._whole(home, place, new, renamed=was_waiting)
-        outcome = await owner.ledger.write(arriving.rename, _held(seen), new, whole, owner.now(), self._visit)
-        if (live := owner.live.get(seen.file_id)) is not None:
+        outcome = await owner.ledger.write(arriving.rename, held(seen), new, whole, owner.now(), self._visit)
+        if (live := owner.live.get(held(seen))) is not None:
             live.name = new
-        await owner.forget(outcome.spools)
+        await owner.forget(outcome.gone)
         owner.ring()
         return stored(outcome) if outcome.status is UploadStatus.SETTLING else None
 
@@ -273,9 +298,7 @@ class Uploading:
             try:
                 if seen is not None and seen.status in {UploadStatus.HELD, UploadStatus.SETTLING}:
                     whole = self._whole(home, place, marked, renamed=False)
-                    outcome = await told(
-                        owner.ledger.write(arriving.mark, _held(seen), whole, owner.now(), self._visit)
-                    )
+                    outcome = await told(owner.ledger.write(arriving.mark, held(seen), whole, owner.now(), self._visit))
                     owner.ring()
                     return stored(outcome)
             except Overtaken:
@@ -293,7 +316,8 @@ class Uploading:
         if seconds is None:
             seconds = self._owner.settings.settle_seconds
         return Whole(
-            connection=next(ref for ref in refs if ref.rule is assigned.rule), settle=timedelta(seconds=seconds),
+            name=name, connection=next(ref for ref in refs if ref.rule is assigned.rule),
+            settle=timedelta(seconds=seconds),
             plain=after_close(name, assigned.completion, renamed=renamed, marked=False),
             marked=after_close(name, assigned.completion, renamed=renamed, marked=True),
             markers=markers_of(name) if assigned.completion == "marker" else (),
@@ -317,7 +341,7 @@ class Uploading:
                 return None
             if found[0].due_at is None or found[0].due_at > now:
                 return found[0]
-            await told(owner.intake.accept_file(_held(found[0])))
+            await told(owner.intake.accept_file(held(found[0])))
         raise NotNow(f"{printable(name)} is being judged: try again")
 
     async def _room(self, credential_id: int) -> int:
@@ -361,5 +385,6 @@ async def told(work: Awaitable[T]) -> T:
         raise NotNow("this is not possible now: stored files cannot be reached; try again later") from error
 
 
-def _held(seen: Seen) -> Held:
+def held(seen: Seen) -> Held:
+    """Give what stands under a name as it was looked at."""
     return Held(file_id=seen.file_id, generation=seen.generation)

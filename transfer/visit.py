@@ -16,9 +16,9 @@ from storage.ledger import arriving, folder_answers, folders
 from storage.ledger.folders import Place, Seen
 from transfer.answering import answer_size, open_answer, sample_files
 from transfer.premises import Home, Premises
-from transfer.reading import BytesReader, UnderWayReader, open_file
+from transfer.reading import BytesReader, UnderWayReader, open_blob, open_file
 from transfer.tree import Purpose, Spot, clean, join, split
-from transfer.uploading import Uploading, told
+from transfer.uploading import Uploading, held, told
 from transfer.view import Begin, Entry, Kind, NoRoom, NoSuchName, NotAllowed, Reader, Stored, Writer
 from transfer.writing import unbroken
 
@@ -153,10 +153,11 @@ class LedgerVisit:
         return []
 
     async def _upload_entry(self, seen: Seen) -> Entry:
-        live = self._owner.live.get(seen.file_id)
+        owner = self._owner
+        live = owner.live.get(held(seen))
         size = live.under_way.size if live is not None else seen.size
-        if live is None and seen.status is UploadStatus.RECEIVING and seen.spool:
-            size = await asyncio.to_thread(self._owner.size_on_disk, seen.spool)
+        if live is None and seen.status is UploadStatus.RECEIVING and seen.spool and not owner.stores:
+            size = await asyncio.to_thread(owner.size_on_disk, seen.spool)
         return Entry(
             name=seen.name, kind=Kind.FILE, size=size, modified_at=seen.touched_at, writable=True,
             state=str(seen.status or UploadStatus.HELD), code=Code(seen.code) if seen.code else None,
@@ -185,10 +186,14 @@ class LedgerVisit:
         if not found:
             raise NoSuchName(f"there is no {path}")
         seen = found[0]
-        if (live := owner.live.get(seen.file_id)) is not None:
+        if (live := owner.live.get(held(seen))) is not None:
             return UnderWayReader(live.under_way)
         if seen.status is None:
             return BytesReader(b"")
+        if seen.stored is not None:
+            return await told(asyncio.to_thread(open_blob, owner.blobs, seen.stored))
+        if seen.spool is not None and owner.stores:
+            return BytesReader(b"")  # none of its bytes have left the node they came to
         if seen.spool is None:
             raise NotAllowed(
                 f"{printable(name)} was stored as {seen.trace_id} and judged: it is not read here any more"

@@ -13,7 +13,7 @@ from models.codes import Code
 from models.faults import Fault, TemporaryError
 from models.states import UploadStatus
 from storage.ledger import Ledger, arriving
-from storage.ledger.arriving import Outcome, Overtaken, Whole
+from storage.ledger.arriving import Kept, Outcome, Overtaken, Renamed, Whole
 from transfer.live import Live, LiveUploads
 from transfer.view import NotAllowed, NotNow, Refused, Stored, TooLarge, Writer
 
@@ -34,8 +34,15 @@ class Desk(Protocol):
     def domain(self) -> str:
         """Give our domain, for the Message-IDs of answers."""
 
-    async def forget(self, spools: Sequence[str]) -> None:
-        """Delete spool files."""
+    @property
+    def stores(self) -> bool:
+        """Tell whether bytes leave this disk when an upload is closed or cut."""
+
+    async def store(self, spool: str) -> tuple[int, str | None]:
+        """Bring a spool file to where all nodes find it; gives size and blob. OSError."""
+
+    async def forget(self, gone: Sequence[str]) -> None:
+        """Delete spool files and blobs."""
 
     def ring(self) -> None:
         """Say that a file may have settled, or an answer may be owed."""
@@ -115,6 +122,14 @@ class UploadWriter:
             live.handles -= 1
             reason = "It is written to by another handle still."
             return Stored(trace_id=live.trace_id, state=str(UploadStatus.HELD), reason=reason)
+        live.closing = asyncio.Event()
+        try:
+            return await self._close_last(alive)
+        finally:
+            live.closing.set()
+
+    async def _close_last(self, alive: Callable[[], bool]) -> Stored:
+        live = self._live
         try:
             if live.cut:
                 raise NotAllowed("another handle of the file was cut off: it is incomplete")
@@ -133,20 +148,36 @@ class UploadWriter:
             raise NotNow(f"the file cannot be taken now: {error}") from error
         await self._let_go()
         notes.received(trace_id=live.trace_id, octets=live.under_way.size)
-        await self._desk.forget(outcome.spools)
+        await self._desk.forget(outcome.gone)
         self._desk.ring()
         return stored(outcome)
 
     async def _finish(self, alive: Callable[[], bool]) -> Outcome:
-        live = self._live
-        digest = await live.under_way.seal()
-        if not alive():
-            raise NotAllowed(GONE)
-        whole = await self._whole(live.name)
-        size = live.under_way.size
-        return await self._desk.ledger.write(
-            arriving.finish, live.held, whole, size, digest, self._desk.now(), self._visit
-        )
+        live, desk = self._live, self._desk
+        digest = await live.under_way.seal(sync=not desk.stores)
+        blob = await self._store() if desk.stores else None
+        try:
+            if not alive():
+                raise NotAllowed(GONE)
+            while True:
+                whole = await self._whole(live.name)
+                size = live.under_way.size
+                try:
+                    return await desk.ledger.write(
+                        arriving.finish, live.held, whole, size, digest, desk.now(), self._visit, blob=blob
+                    )
+                except Renamed as error:  # on another node
+                    live.name = error.name
+        except (NotAllowed, Overtaken):
+            await desk.forget([blob] if blob else [])
+            raise
+
+    async def _store(self) -> str | None:
+        try:
+            return (await self._desk.store(self._live.under_way.path.name))[1]
+        except OSError as error:
+            log.warning("an upload cannot be kept now", trace_id=self._live.trace_id, reason=str(error))
+            raise NotNow("the file cannot be kept now: nothing of it is kept, try again later") from error
 
     async def _break_off(self) -> None:
         if self._ended:
@@ -162,7 +193,7 @@ class UploadWriter:
 
     async def _cut(self) -> None:
         live = self._live
-        kept = await live.under_way.keep()
+        kept = await self._keep()
         await self._let_go()
         try:
             outcome = await self._desk.ledger.write(
@@ -172,9 +203,23 @@ class UploadWriter:
             log.warning("an upload that was cut off is not noted yet", trace_id=live.trace_id, reason=str(error))
             return
         if outcome is not None:
-            await self._desk.forget(outcome.spools)
-        notes.upload_ended("upload cut off", trace_id=live.trace_id, outcome="incomplete", bytes=kept)
+            await self._desk.forget(outcome.gone)
+        elif kept.blob is not None:
+            await self._desk.forget([kept.blob])
+        notes.upload_ended("upload cut off", trace_id=live.trace_id, outcome="incomplete", bytes=kept.size)
         self._desk.ring()
+
+    async def _keep(self) -> Kept:
+        """Bring what came of a cut upload to where it can be resumed; what cannot go there now stays on this disk."""
+        size = await self._live.under_way.keep()
+        if not self._desk.stores:
+            return Kept(size=size)
+        try:
+            size, blob = await self._desk.store(self._live.under_way.path.name)
+        except OSError as error:
+            log.warning("a cut upload stays on this node", trace_id=self._live.trace_id, reason=str(error))
+            return Kept(size=None)
+        return Kept(size=size, blob=blob, moved=True)
 
     async def _keep_nothing(self, error: Refused | NotNow) -> None:
         """Refuse an upload for good, or for now, with nothing kept."""
@@ -186,15 +231,15 @@ class UploadWriter:
         try:
             if isinstance(error, TooLarge):
                 fault = Fault(code=error.code or Code.FILE_TOO_LARGE, message=f"{error}.".capitalize())
-                spools = await self._desk.ledger.write(arriving.refuse, live.held, fault, self._desk.now())
+                gone = await self._desk.ledger.write(arriving.refuse, live.held, fault, self._desk.now())
             else:
-                spools = await self._desk.ledger.write(arriving.give_up, live.held, str(error), self._desk.now())
+                gone = await self._desk.ledger.write(arriving.give_up, live.held, str(error), self._desk.now())
         except (TemporaryError, Overtaken) as failed:
             log.warning("an upload that was refused is not noted yet", trace_id=live.trace_id, reason=str(failed))
             return
         outcome = "rejected" if isinstance(error, TooLarge) else "given_up"
         notes.upload_ended("upload refused", trace_id=live.trace_id, outcome=outcome, reason=str(error))
-        await self._desk.forget(spools)
+        await self._desk.forget(gone)
 
     async def _let_go(self) -> None:
         self._desk.live.drop(self._live)

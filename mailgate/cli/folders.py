@@ -27,7 +27,7 @@ def door_fields(settings: "Settings", rule: "Rule", fingerprints: Fingerprints) 
     fields: dict[str, Any] = {}
     door = getattr(settings, rule.method, None)  # absent where that door is not built
     if door is not None:
-        fields = {"host": door.host, "port": door.port}
+        fields = {"host": _host(door), "port": door.port}
     fields["folder"] = rule.folder
     if rule.method == "sftp":
         best = next(iter(fingerprints(settings).values()), None)
@@ -46,10 +46,16 @@ def commands(
         return []
     return paste(
         Login(
-            method=rule.method, host=door.host, port=door.port, username=username, folder=rule.folder, example=example,
-            fingerprints=fingerprints(settings), tls=getattr(door, "tls", "off"),
+            method=rule.method, host=_host(door), port=door.port, username=username, folder=rule.folder,
+            example=example, fingerprints=fingerprints(settings), tls=getattr(door, "tls", "off"),
         )
     )  # fmt: skip
+
+
+def _host(door: Any) -> str:
+    """Give what a client connects to: a door on every address is known by the one that it tells others."""
+    public = str(getattr(door, "public_address", ""))
+    return public if public and door.host in ("0.0.0.0", "::") else str(door.host)  # noqa: S104
 
 
 def print_files(name: str) -> None:
@@ -90,6 +96,7 @@ def _object(folder: str, seen: Any, settings: "Settings") -> dict[str, Any]:
 
 
 def _bytes(seen: Any, settings: "Settings") -> int:
-    """Give a file's size; that of an upload under way as far as it is on the disk."""
-    path = settings.uploads_dir / seen.spool if seen.spool and seen.status == "receiving" else None
+    """Give a file's size; that of an upload under way as far as it is on the disk, or in the object store."""
+    here = seen.spool and seen.status == "receiving" and not settings.blob_url
+    path = settings.uploads_dir / seen.spool if here else None
     return path.stat().st_size if path is not None and path.is_file() else int(seen.size)

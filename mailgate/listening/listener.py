@@ -11,16 +11,19 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from mailgate.listening.header import BadHeader, parse_header, wanted
 from mailgate.observe import get_logger, notes
 
 log = get_logger("listening")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Make = Callable[[str], asyncio.BaseProtocol | None]
+Make = Callable[[str], asyncio.BaseProtocol | bytes]
 _BACKLOG = 512
 _WITHOUT_HEADER = 1000  # connections of proxies whose header has not come; a proxy sends it at once
 _AT_ONCE = 32  # clients accepted in one turn of the loop
+_LEAVING = 100  # clients that are turned away and told so at once; the others are only turned away
+_LISTENS = 2.0  # seconds that such a client has
 _BREATH = 0.1  # seconds to wait where no client can be accepted, such as without a free descriptor
 
 
@@ -56,8 +59,8 @@ def within(address: str, networks: Sequence[Network]) -> bool:
 class Listener:
     """Listen for the clients of one door.
 
-    ``make`` gives a protocol for the address of a client, or None to turn it away without a word. It is asked before
-    the handshake of TLS; ``gone`` is told of a protocol whose connection never began.
+    ``make`` gives a protocol for the address of a client, or the last words for one that is turned away, which costs
+    next to nothing. It is asked before TLS begins; ``gone`` is told of a protocol whose connection never began.
     """
 
     def __init__(
@@ -71,7 +74,9 @@ class Listener:
         self._gone = gone
         self._sockets: list[socket.socket] = []
         self._arriving: set[asyncio.Task[bool]] = set()
+        self._beginning: dict[asyncio.BaseProtocol, asyncio.Task[Any]] = {}
         self._without_header = 0
+        self._leaving = 0
 
     async def open(self, host: str, port: int) -> int:
         """Begin to listen at every address of a host; gives the port. Port 0: any free one."""
@@ -82,10 +87,17 @@ class Listener:
 
     def close(self) -> None:
         """Take no new clients, and none of those whose connection has not begun."""
-        for listening in self._sockets:
+        while self._sockets:
+            listening = self._sockets.pop()
             asyncio.get_running_loop().remove_reader(listening)
             listening.close()
         for task in self._arriving:
+            task.cancel()
+
+    def drop(self, protocol: asyncio.BaseProtocol) -> None:
+        """End a connection that is still beginning, such as in the handshake of TLS."""
+        task = self._beginning.get(protocol)
+        if task is not None:
             task.cancel()
 
     def _listen(self, listening: socket.socket) -> None:
@@ -123,8 +135,27 @@ class Listener:
         """Bring a client to its protocol; tells whether it got there."""
         if within(address, self._proxies.networks):
             address = await self._behind(client, address)
-        protocol = self._make(address) if address else None
-        return protocol is not None and await self._begin(client, protocol, address)
+        made = self._make(address) if address else b""
+        if isinstance(made, bytes):
+            await self._turn_away(client, made)
+            return False
+        return await self._begin(client, made, address)
+
+    async def _turn_away(self, client: socket.socket, words: bytes) -> None:
+        """Say the last words and give the client a moment to hear them: bytes of its own, unread, would undo them."""
+        if self._leaving >= _LEAVING or not words:
+            return
+        self._leaving += 1
+        try:
+            client.send(words)  # a few bytes: they fit
+            client.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(_LISTENS):
+                while await asyncio.get_running_loop().sock_recv(client, 4096):
+                    pass
+        except OSError:  # it is gone, or the time is over
+            pass
+        finally:
+            self._leaving -= 1
 
     async def _behind(self, client: socket.socket, proxy: str) -> str:
         """Give the address of the client behind a proxy, its own where it speaks for itself; empty: drop it."""
@@ -157,6 +188,9 @@ class Listener:
 
     async def _begin(self, client: socket.socket, protocol: asyncio.BaseProtocol, address: str) -> bool:
         tls = self._tls
+        task = asyncio.current_task()
+        assert task is not None
+        self._beginning[protocol] = task
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol, client, ssl=tls.context if tls else None,
@@ -169,6 +203,8 @@ class Listener:
         except asyncio.CancelledError:
             self._gone(protocol)
             raise
+        finally:
+            del self._beginning[protocol]
         return True
 
 

@@ -81,6 +81,8 @@ def configure_logging(
     logging.raiseExceptions = False  # a library's bad format string is no traceback in the middle of our lines
     logging.captureWarnings(True)
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)  # aiosmtpd logs every command at INFO and our faults twice
+    engine = logging.getLogger("dbos")  # it would bring a handler of its own, and lines of another form
+    engine.handlers[:], engine.propagate = [logging.NullHandler()], True
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

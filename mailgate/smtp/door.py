@@ -5,59 +5,22 @@ What lives here: sockets, TLS, the graceful stop.
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from intake.accept import Intake
 from intake.logins import Logins
-from mailgate.listening import Listener, Proxies, Tls
+from mailgate.listening import Listener, Make, Proxies, Tls
 from mailgate.observe import get_logger, metrics, notes
 from mailgate.settings import Settings
 from mailgate.smtp import replies
 from mailgate.smtp.hooks import Hooks
 from mailgate.smtp.lmtp import LmtpSession
 from mailgate.smtp.session import SmtpSession
-from mailgate.smtp.shared import Gate, Shared
+from mailgate.smtp.shared import Seat, Shared, make_gate
 
 log = get_logger("smtp")
 _GRACE = 4.0  # seconds for mails whose bytes are still coming, of the ten that a stop may take
-
-
-class _Visitor(SmtpSession):
-    """A session that first asks the gate."""
-
-    _turned_away = False
-
-    def connection_made(self, transport: Any) -> None:
-        first = not self._over_tls and self._original_transport is None  # implicit TLS asked before its handshake
-        if first and not self._shared.gate.enter(self, self._client):
-            log.warning("too many connections", peer=self._client)
-            notes.refused("smtp", "too_many_connections")
-            transport.write(replies.TOO_MANY_CONNECTIONS.encode() + b"\r\n")
-            transport.close()
-            self._turned_away = True
-            return
-        super().connection_made(transport)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self.session is not None:  # it had begun: not turned away, and TLS agreed on
-            super().connection_lost(error)
-
-    def data_received(self, data: bytes) -> None:
-        if not self._turned_away:
-            super().data_received(data)
-
-    def eof_received(self) -> bool | None:
-        if self.session is None:
-            return None
-        kept: bool | None = super().eof_received()
-        return kept
-
-
-class _Server(_Visitor, LmtpSession):
-    """A mail server of ours, at the LMTP door."""
 
 
 class SmtpDoor:
@@ -65,9 +28,9 @@ class SmtpDoor:
 
     def __init__(self, settings: Settings, logins: Logins, intake: Intake) -> None:
         tls = server_tls(settings.certificate_path, settings.key_path)
-        self._shared = Shared(settings=settings, logins=logins, intake=intake, gate=Gate(settings.limits), tls=tls)
+        self._shared = Shared(settings=settings, logins=logins, intake=intake, gate=make_gate(settings.limits), tls=tls)
         # The world must not be able to keep our own mail server out.
-        self._for_lmtp = replace(self._shared, gate=Gate(settings.limits))
+        self._for_lmtp = replace(self._shared, gate=make_gate(settings.limits))
         self._listeners: list[Listener] = []
 
     async def open(self) -> list[tuple[str, str, int]]:
@@ -80,31 +43,43 @@ class SmtpDoor:
             most=limits.proxy_header_bytes,
         )  # fmt: skip
         tls = Tls(context=shared.tls, seconds=limits.smtp_tls_handshake.total_seconds())
-        hooks, lmtp_hooks = Hooks(shared), Hooks(self._for_lmtp)
-        listeners = [
-            (Listener("smtp", lambda client: _Visitor(shared, hooks, client=client), proxies), "smtp", smtp.port),
+        wanted = [
+            (Listener("smtp", self._make(SmtpSession, shared), proxies), "smtp", smtp.port),
+            (
+                Listener("smtps", self._make(SmtpSession, shared, tls=True), proxies, tls=tls, gone=_leave),
+                "smtps",
+                smtp.tls_port,
+            ),
+            (Listener("lmtp", self._make(LmtpSession, self._for_lmtp), proxies), "lmtp", smtp.lmtp_port),
         ]
-        if smtp.tls_port:
-            listener = Listener("smtps", self._before_tls(hooks), proxies, tls=tls, gone=shared.gate.leave)
-            listeners.append((listener, "smtps", smtp.tls_port))
-        if smtp.lmtp_port:
-            make = lambda client: _Server(self._for_lmtp, lmtp_hooks, client=client)  # noqa: E731
-            listeners.append((Listener("lmtp", make, proxies), "lmtp", smtp.lmtp_port))
-        self._listeners = [listener for listener, _, _ in listeners]
-        return [(name, smtp.host, await listener.open(smtp.host, port)) for listener, name, port in listeners]
+        opening = [(listener, name, port) for listener, name, port in wanted if port or name == "smtp"]
+        self._listeners = [listener for listener, _, _ in opening]
+        return [(name, smtp.host, await listener.open(smtp.host, port)) for listener, name, port in opening]
 
-    def _before_tls(self, hooks: Hooks) -> Callable[[str], _Visitor | None]:
-        """Ask the gate before the handshake: a silent client counts from its first packet."""
+    def _make(self, kind: type[SmtpSession], shared: Shared, *, tls: bool = False) -> Make:
+        """Ask the gate for each client; under implicit TLS a silent one counts from its first packet."""
+        hooks = Hooks(shared)
 
-        def make(client: str) -> _Visitor | None:
-            visitor = _Visitor(self._shared, hooks, client=client, over_tls=True)
-            if self._shared.gate.enter(visitor, client):
-                return visitor
-            log.warning("too many connections", peer=client)
-            notes.refused("smtp", "too_many_connections")
-            return None
+        def make(client: str) -> asyncio.BaseProtocol | bytes:
+            seat = Seat()
+            entrance = shared.gate.enter(seat, client, asyncio.get_running_loop().time())
+            if entrance.evicted is not None:
+                self._send_away(entrance.evicted)
+            if entrance.reason:
+                log.warning("turned away", peer=client, reason=entrance.reason)
+                notes.refused("smtp", "too_many_connections")
+                return b"" if tls else replies.TOO_MANY_CONNECTIONS.encode() + b"\r\n"
+            seat.session = session = kind(shared, hooks, seat=seat, client=client, over_tls=tls)
+            return session
 
         return make
+
+    def _send_away(self, seat: Seat) -> None:
+        """End the session of somebody who takes more room than others, for one of those."""
+        notes.refused("smtp", "too_many_connections")
+        seat.session.say_and_close(replies.TOO_MANY_CONNECTIONS)
+        for listener in self._listeners:
+            listener.drop(seat.session)
 
     async def close(self) -> None:
         """Take no new sessions, let mails under way finish for a while, then end every session."""
@@ -122,6 +97,12 @@ class SmtpDoor:
             await asyncio.wait(self._shared.completing, timeout=_GRACE)
         for session in list(self._shared.sessions):
             session.say_and_close(replies.CLOSING)
+
+
+def _leave(session: asyncio.BaseProtocol) -> None:
+    """Give back the place of a session whose connection never began."""
+    assert isinstance(session, SmtpSession)
+    session.leave()
 
 
 def server_tls(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -119,4 +119,5 @@ class Hooks:
         if login is None:
             log.warning("login refused", peer=str(server.session.peer), username=username[:100])
             return AuthResult(success=False, handled=False)
+        server.stays()
         return AuthResult(success=True, auth_data=login)

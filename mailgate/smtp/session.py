@@ -20,7 +20,7 @@ from intake.spool import Spool
 from mailgate.observe import get_logger, notes
 from mailgate.smtp import replies
 from mailgate.smtp.hooks import Hooks
-from mailgate.smtp.shared import Shared, is_trusted
+from mailgate.smtp.shared import Seat, Shared, is_trusted
 from mailgate.smtp.stream import DataStream, Ending
 from models.faults import TemporaryError
 
@@ -45,9 +45,10 @@ class SmtpSession(SMTP):
     ident = "mailgate"  #: behind our name in the greeting
     from_anybody = True  #: whether who connects may be the sender, so that SPF is asked about the address
 
-    def __init__(self, shared: Shared, hooks: Hooks, *, client: str, over_tls: bool = False) -> None:
+    def __init__(self, shared: Shared, hooks: Hooks, *, seat: Seat, client: str, over_tls: bool = False) -> None:
         limits = shared.settings.limits
         self._shared = shared
+        self._seat = seat
         self._client = client  # its address; behind a proxy the transport would name the proxy
         self._over_tls = over_tls
         self._tls_first = shared.settings.smtp.require_tls and not over_tls
@@ -74,15 +75,31 @@ class SmtpSession(SMTP):
         """Begin, or begin anew behind STARTTLS."""
         super().connection_made(transport)
         self.session.peer = self._client
+        if is_trusted(self._client, self._shared.settings.smtp):
+            self.stays()
         self._shared.sessions.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         """End; a mail that is whole goes on by itself."""
         self._shared.sessions.discard(self)
-        self._shared.gate.leave(self)
+        self.leave()
         if self._stream is not None:
             self._stream.abandon()
-        super().connection_lost(error)
+        if self.session is not None:  # it had begun: TLS was agreed on
+            super().connection_lost(error)
+
+    def eof_received(self) -> bool | None:
+        """Note that the client sends no more."""
+        kept: bool | None = super().eof_received() if self.session is not None else None
+        return kept
+
+    def leave(self) -> None:
+        """Give back the place inside the gate."""
+        self._shared.gate.leave(self._seat)
+
+    def stays(self) -> None:
+        """Note that the client is known: it never has to make room for one who is not."""
+        self._shared.gate.proved(self._seat)
 
     def data_received(self, data: bytes) -> None:
         """Send bytes of DATA straight to the spool, all others to the command reader."""

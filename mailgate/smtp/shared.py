@@ -6,14 +6,16 @@ What lives here: values and counters. No command, no socket.
 import asyncio
 import ssl
 import weakref
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from intake.accept import Intake
+from intake.gate import Gate, Room
 from intake.logins import Logins
 from mailgate.listening import within
 from mailgate.settings import Limits, Settings, Smtp
+
+_KNOCKS = 1000  # of one address in a second: many servers connect anew for each mail
 
 
 def is_trusted(peer: str, smtp: Smtp) -> bool:
@@ -21,34 +23,26 @@ def is_trusted(peer: str, smtp: Smtp) -> bool:
     return within(peer, smtp.trusted_proxies)
 
 
-class Gate:
-    """Count sessions in total and per address."""
+class Seat:
+    """The place of one session inside the gate: taken before the session is made, which costs far more."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._by_address: Counter[str] = Counter()
-        self._inside: dict[int, str] = {}
+    def __init__(self) -> None:
+        self.session: Any = None
 
-    def __len__(self) -> int:
-        return len(self._inside)
+    @property
+    def busy(self) -> bool:
+        """Tell whether a mail is under way."""
+        return self.session is not None and bool(self.session.busy)
 
-    def enter(self, visitor: object, address: str) -> bool:
-        """Let a visitor in, or say that there are too many."""
-        if len(self._inside) >= self._limits.smtp_connections:
-            return False
-        if self._by_address[address] >= self._limits.smtp_connections_per_address:
-            return False
-        self._inside[id(visitor)] = address
-        self._by_address[address] += 1
-        return True
 
-    def leave(self, visitor: object) -> None:
-        """Note that a visitor is gone; one who never came in does not count."""
-        address = self._inside.pop(id(visitor), None)
-        if address is not None:
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+def make_gate(limits: Limits) -> Gate[Seat]:
+    """Make the gate of a mail door: all are alike until they log in, and who brings a mail is never sent away."""
+    room = Room(
+        total=limits.smtp_connections, per_address=limits.smtp_connections_per_address,
+        unproved=limits.smtp_connections, unproved_per_address=limits.smtp_connections_per_address,
+        knocks_per_second=_KNOCKS,
+    )  # fmt: skip
+    return Gate(room, spare=lambda seat: seat.busy)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +52,7 @@ class Shared:
     settings: Settings
     logins: Logins
     intake: Intake
-    gate: Gate
+    gate: Gate[Seat]
     tls: ssl.SSLContext
     sessions: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)  #: those alive, for a graceful stop
     completing: set[asyncio.Task[str]] = field(default_factory=set)  #: mails that are whole and being taken in

@@ -29,6 +29,7 @@ _COUNTS: tuple[tuple[str, str, str, Callable[[Figures], dict[str, int]]], ...] =
     ("answers_unsent", "state", "Answers by mail that wait to be handed over.", lambda one: one.answers),
     ("uploads_in_folders", "status", "Uploads in clients' folders that are not judged.", lambda one: one.uploads),
     ("alarms_open", "kind", "Alarms that are open, by kind.", lambda one: one.alarms),
+    ("nodes", "role", "Processes that live and have said so, by role.", lambda one: one.nodes),
     ("mailboxes", "state", "Mailboxes: polled, failing, or polled by nobody.", lambda one: one.mailboxes),
 )
 _VALUES: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
@@ -37,6 +38,7 @@ _VALUES: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
     ("answer_queue_age_seconds", "How long the oldest answer has been owed.", lambda one: one.oldest_answer),
     ("judging_late_seconds", "How long a settled file has waited to be judged.", lambda one: one.judging_late),
     ("mailbox_poll_age_seconds", "The longest time since a good look at a mailbox.", lambda one: one.oldest_poll),
+    ("nodes_silent", "Processes that ended without a word within a day.", lambda one: one.silent_nodes),
     ("bans_active", "Addresses that are banned now.", lambda one: one.bans),
 )
 

@@ -26,6 +26,14 @@ class Overtaken(MailgateError):
     """Say that a file is no longer what it was when it was looked at: removed, resumed elsewhere, or judged."""
 
 
+class Renamed(MailgateError):
+    """Say that a file has another name than the one it was judged by."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it is {name} now")
+        self.name = name
+
+
 class QuotaReached(MailgateError):
     """Say which quota of a credential is used up."""
 
@@ -42,6 +50,7 @@ class Opening:
     door: str
     peer: str
     visit: str
+    node: str
     spool: str
     at_once: int  #: the most uploads of a credential under way
     names: int  #: the most names in a folder
@@ -59,6 +68,7 @@ class Held:
 class Whole:
     """What becomes of a file that is closed or renamed, without its marker and with it."""
 
+    name: str  #: that says so
     connection: ConnectionRef
     settle: timedelta
     plain: Next
@@ -68,21 +78,39 @@ class Whole:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What a file has become, and the spool files that nothing needs any more."""
+    """What a file has become, and the bytes that nothing needs any more: spool files and blobs, by their names."""
 
     trace_id: str
     status: UploadStatus
     message: str = ""
-    spools: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """How much of a cut upload may be relied on: what came, or with None what others have of it since before."""
+
+    size: int | None
+    blob: str | None = None
+    moved: bool = False  #: it left the spool file: the blob has all of it, or there is nothing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """A copy of what came of an upload, in a spool file that no other node writes to, and what it is a copy of."""
+
+    spool: str
+    status: UploadStatus | None
+    blob: str | None
 
 
 def begin(session: Session, new: Opening, now: datetime) -> tuple[Held, tuple[str, ...]]:
     """Begin an upload under a name; what was there and not judged is withdrawn. Raises QuotaReached.
 
-    Gives the handle's file, and the spool files to delete.
+    Gives the handle's file, and the bytes to delete.
     """
     _check_quotas(session, new)
-    spools = _give_way(session, new.place, new.name, now, "replaced by a new upload of the same name")
+    gone = _give_way(session, new.place, new.name, now, "replaced by a new upload of the same name")
     rule, version = new.connection.rule, new.connection.version
     session.add(
         Delivery(
@@ -102,18 +130,26 @@ def begin(session: Session, new: Opening, now: datetime) -> tuple[Held, tuple[st
     session.flush()
     file = FolderFile(
         credential_id=new.place.credential_id, folder=new.place.folder, dry_run=new.place.dry_run, name=new.name,
-        upload_id=new.trace_id, spool=new.spool, visit=new.visit, touched_at=now,
+        upload_id=new.trace_id, spool=new.spool, visit=new.visit, node=new.node, touched_at=now,
     )  # fmt: skip
     session.add(file)
     session.flush()
     assert file.id is not None
-    return Held(file_id=file.id, generation=file.generation), tuple(spools)
+    return Held(file_id=file.id, generation=file.generation), tuple(gone)
 
 
-def reopen(session: Session, held: Held, visit: str, why: str, now: datetime) -> Held:
-    """Go on with an upload that was closed, cut off, or is written to elsewhere; former handles are void."""
+def reopen(
+    session: Session, held: Held, visit: str, why: str, now: datetime, *, node: str, copy: Copy | None = None
+) -> tuple[Held, tuple[str, ...]]:
+    """Go on with an upload that was closed, cut off, or is written to elsewhere; former handles are void.
+
+    ``copy``: what to go on with; Overtaken when it is not what the row has any more. Bytes in ``blob`` stay until
+    others take their place. Gives the bytes to delete.
+    """
     file, upload = _current(session, held)
     _check_unsettled(file, now)
+    if copy is not None and (copy.status, copy.blob) != (upload.status, file.blob):
+        raise Overtaken
     if upload.status == UploadStatus.RECEIVING:
         note(session, upload, why, now)
     else:
@@ -121,19 +157,33 @@ def reopen(session: Session, held: Held, visit: str, why: str, now: datetime) ->
         upload.code, upload.message = None, ""
         move_upload(session, upload, UploadStatus.RECEIVING, why, now)
     file.generation += 1
-    file.due_at, file.visit, file.touched_at = None, visit, now
+    file.due_at, file.visit, file.touched_at, file.node = None, visit, now, node
+    gone: tuple[str, ...] = ()
+    if copy is not None:
+        gone, file.spool = _names(file.spool), copy.spool
     session.add(file)
-    return Held(file_id=held.file_id, generation=file.generation)
+    return Held(file_id=held.file_id, generation=file.generation), gone
 
 
 def finish(
-    session: Session, held: Held, whole: Whole, size: int, sha256: str, now: datetime, visit: str
+    session: Session, held: Held, whole: Whole, size: int, sha256: str, now: datetime, visit: str, *,
+    blob: str | None = None,
 ) -> Outcome:  # fmt: skip
-    """Write a clean close; the bytes are durable. Others of its name that are not judged give way to it."""
+    """Write a clean close; the bytes are durable, in ``blob`` where it is given, else in the spool file.
+
+    Others of its name that are not judged give way to it. Raises Renamed, and Overtaken, that also for what was called
+    incomplete because its node seemed dead.
+    """
     file, upload = _current(session, held)
+    if upload.status != UploadStatus.RECEIVING:
+        raise Overtaken
+    if file.name != whole.name:
+        raise Renamed(file.name)
     place = place_of(file)
-    spools = _give_way(session, place, file.name, now, "replaced by a new upload of the same name", but=file)
+    gone = _give_way(session, place, file.name, now, "replaced by a new upload of the same name", but=file)
     delivery = session.get_one(Delivery, upload.trace_id)
+    if blob is not None:
+        gone += _stored(file, blob)
     file.size = upload.size = delivery.size = size
     upload.sha256 = delivery.sha256 = sha256
     upload.received_at = delivery.received_at = now
@@ -141,11 +191,11 @@ def finish(
     session.add(delivery)
     _become(session, file, upload, whole, now)
     return Outcome(
-        trace_id=upload.trace_id, status=UploadStatus(upload.status), message=upload.message, spools=tuple(spools)
+        trace_id=upload.trace_id, status=UploadStatus(upload.status), message=upload.message, gone=tuple(gone)
     )
 
 
-def break_off(session: Session, held: Held, size: int, now: datetime, domain: str) -> Outcome | None:
+def break_off(session: Session, held: Held, kept: Kept, now: datetime, domain: str) -> Outcome | None:
     """Write that an upload was cut off: it can be resumed for a while, and its client gets a receipt that says so.
 
     One whose name a newer upload has is withdrawn. None when it is not this handle's any more.
@@ -157,15 +207,17 @@ def break_off(session: Session, held: Held, size: int, now: datetime, domain: st
     if upload.status != UploadStatus.RECEIVING:
         return None
     delivery = session.get_one(Delivery, upload.trace_id)
+    size = file.size if kept.size is None else kept.size
+    gone = _stored(file, kept.blob) if kept.moved else []
     file.size = upload.size = delivery.size = size
     file.visit, file.touched_at = None, now
     session.add(delivery)
     if _newer(session, file):
-        spools = _withdraw(session, file, upload, "cut off, and uploaded anew under the same name", now)
-        return Outcome(trace_id=upload.trace_id, status=UploadStatus.WITHDRAWN, spools=tuple(spools))
+        gone += _withdraw(session, file, upload, "cut off, and uploaded anew under the same name", now)
+        return Outcome(trace_id=upload.trace_id, status=UploadStatus.WITHDRAWN, gone=tuple(gone))
     message = f"The upload was cut off after {size:,} bytes: nothing is imported. Resume it, or upload the file again."
     call_incomplete(session, file, upload, message, now, domain)
-    return Outcome(trace_id=upload.trace_id, status=UploadStatus.INCOMPLETE, message=message)
+    return Outcome(trace_id=upload.trace_id, status=UploadStatus.INCOMPLETE, message=message, gone=tuple(gone))
 
 
 def call_incomplete(
@@ -182,8 +234,26 @@ def call_incomplete(
     post_receipt(session, upload.id, now)
 
 
+def bring(session: Session, held: Held, spool: str, size: int, blob: str | None) -> tuple[str, ...] | None:
+    """Name the blob of a cut upload whose bytes lay on one node alone; gives the bytes to delete.
+
+    None when the row names that spool file no more: another node has gone on with what it had.
+    """
+    try:
+        file, upload = _current(session, held)
+    except Overtaken:
+        return None
+    if file.spool != spool or upload.status != UploadStatus.INCOMPLETE:
+        return None
+    gone = _stored(file, blob)
+    delivery = session.get_one(Delivery, upload.trace_id)
+    file.size = upload.size = delivery.size = size
+    session.add_all([file, upload, delivery])
+    return tuple(gone)
+
+
 def refuse(session: Session, held: Held, fault: Fault, now: datetime) -> tuple[str, ...]:
-    """Write that an upload was refused for good while it came: a record, and no bytes. Gives the spool files."""
+    """Write that an upload was refused for good while it came: a record, and no bytes. Gives the bytes to delete."""
     file, upload = _current(session, held)
     move_upload(session, upload, UploadStatus.UPLOAD_FAILED, f"{fault.code}: {fault.message}", now)
     upload.code, upload.message = fault.code, fault.message
@@ -195,7 +265,7 @@ def refuse(session: Session, held: Held, fault: Fault, now: datetime) -> tuple[s
 
 
 def give_up(session: Session, held: Held, why: str, now: datetime) -> tuple[str, ...]:
-    """Write that an upload could not be kept for now: nothing of it stays. Gives the spool files."""
+    """Write that an upload could not be kept for now: nothing of it stays. Gives the bytes to delete."""
     file, upload = _current(session, held)
     return tuple(_withdraw(session, file, upload, f"not kept: {why}", now))
 
@@ -210,7 +280,7 @@ def rename(
     file, upload = _current(session, held)
     _check_unsettled(file, now)
     place = place_of(file)
-    spools = _give_way(session, place, new, now, "replaced by a file that was renamed to its name", but=file)
+    gone = _give_way(session, place, new, now, "replaced by a file that was renamed to its name", but=file)
     note(session, upload, f"renamed from {file.name} to {new}", now)
     file.name, upload.file_name = new, new
     session.add_all([file, upload])
@@ -218,14 +288,14 @@ def rename(
         file.visit = visit
         _become(session, file, upload, whole, now)
     return Outcome(
-        trace_id=upload.trace_id, status=UploadStatus(upload.status), message=upload.message, spools=tuple(spools)
+        trace_id=upload.trace_id, status=UploadStatus(upload.status), message=upload.message, gone=tuple(gone)
     )
 
 
 def withdraw(session: Session, held: Held, why: str, now: datetime) -> tuple[str, ...]:
     """Take a file back on its client's word, before it has settled or while its connection is paused.
 
-    Gives the spool files.
+    Gives the bytes to delete.
     """
     file, upload = _current(session, held, paused_too=True)
     _check_unsettled(file, now)
@@ -344,16 +414,16 @@ def _give_way(
     What is being written to stays, and so does what has settled and will be judged in a moment: it is a version of its
     own, seen no more behind the newer one.
     """
-    spools: list[str] = []
+    gone: list[str] = []
     for file in session.exec(_of_name(place, (name,))).all():
         if (but is not None and file.id == but.id) or (file.due_at is not None and file.due_at <= now):
             continue
         upload = session.get(Upload, file.upload_id) if file.upload_id else None
         if upload is None or file.judged_at is not None:
-            spools += _vanish(session, file, now)
+            gone += _vanish(session, file, now)
         elif UploadStatus(upload.status) in OPEN_STATES:
-            spools += _withdraw(session, file, upload, why, now)
-    return spools
+            gone += _withdraw(session, file, upload, why, now)
+    return gone
 
 
 def _withdraw(session: Session, file: FolderFile, upload: Upload, why: str, now: datetime) -> list[str]:
@@ -366,11 +436,22 @@ def _withdraw(session: Session, file: FolderFile, upload: Upload, why: str, now:
 
 
 def _vanish(session: Session, file: FolderFile, now: datetime) -> list[str]:
-    spools = [file.spool] if file.spool else []
-    file.gone_at, file.due_at, file.spool = now, None, None
+    gone = [*_names(file.spool, file.blob)]
+    file.gone_at, file.due_at, file.spool, file.blob = now, None, None, None
     session.add(file)
     session.flush()
-    return spools
+    return gone
+
+
+def _stored(file: FolderFile, blob: str | None) -> list[str]:
+    """Note that the bytes of a file are in a blob; gives what they were in before."""
+    gone = [*_names(file.spool, file.blob)]
+    file.spool, file.blob = None, blob
+    return gone
+
+
+def _names(*names: str | None) -> tuple[str, ...]:
+    return tuple(name for name in names if name)
 
 
 def _forget_verdict(session: Session, upload: Upload) -> None:

@@ -3,6 +3,7 @@
 What lives here: reading functions only. Each figure is answered from an index; none names a client or a connection.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,7 @@ from sqlmodel import Session, col, select
 from models.states import ImportStatus, UploadStatus
 from models.tables import Alarm, Answer, Attempt, Defence, FolderFile, Mailbox, Upload
 from storage.ledger.answers import WAITING
+from storage.ledger.nodes import list_nodes
 
 _UNENDED = (ImportStatus.QUEUED, ImportStatus.IN_PROGRESS)
 _IN_FOLDERS = (UploadStatus.RECEIVING, UploadStatus.HELD, UploadStatus.SETTLING)
@@ -34,6 +36,8 @@ class Figures:
     mailboxes: dict[str, int] = field(default_factory=dict)  #: polled, failing or unpolled
     oldest_poll: float = 0.0  #: since the latest good look at a mailbox that somebody polls
     bans: int = 0
+    nodes: dict[str, int] = field(default_factory=dict)  #: that live, by role
+    silent_nodes: int = 0  #: that did not end in good order, within a day
 
 
 def figures(session: Session, now: datetime) -> Figures:
@@ -61,11 +65,13 @@ def figures(session: Session, now: datetime) -> Figures:
     ).all()
     bans = session.exec(select(sa.func.count()).select_from(Defence).where(col(Defence.banned_until) > now)).one()
     mailboxes, oldest_poll = _mailboxes(session, now)
+    nodes = list_nodes(session)
     return Figures(
         imports=count(imports, _UNENDED), oldest_queued=age(imports, ImportStatus.QUEUED),
         oldest_running=_age(started, now), answers=count(answers, (WAITING,)), oldest_answer=age(answers, WAITING),
         uploads=count(uploads, _IN_FOLDERS), judging_late=_age(due, now), alarms=dict(alarms), mailboxes=mailboxes,
-        oldest_poll=oldest_poll, bans=bans,
+        oldest_poll=oldest_poll, bans=bans, silent_nodes=sum(not node.alive for node in nodes),
+        nodes=Counter(role for node in nodes if node.alive for role in node.roles),
     )  # fmt: skip
 
 

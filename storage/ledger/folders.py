@@ -47,6 +47,8 @@ class Seen:
     code: str | None = None
     message: str = ""
     spool: str | None = None
+    stored: str | None = None  #: the blob with its bytes before it is judged, where all nodes find it
+    node: str = ""  #: that wrote to it last
     blob: str | None = None
     due_at: datetime | None = None  #: settled then, and judged as soon as somebody looks
     judged: bool = False
@@ -111,7 +113,8 @@ def names_in(session: Session, place: Place, now: datetime, visible: timedelta, 
 def bytes_held(session: Session, credential_id: int) -> int:
     """Give the bytes of a credential's files that wait to be judged or resumed."""
     statement = select(sa.func.sum(FolderFile.size)).where(
-        FolderFile.credential_id == credential_id, col(FolderFile.spool).is_not(None)
+        FolderFile.credential_id == credential_id,
+        col(FolderFile.spool).is_not(None) | col(FolderFile.blob).is_not(None),
     )
     return int(session.exec(statement).one() or 0)
 
@@ -138,6 +141,7 @@ def _seen(file: FolderFile, upload: Upload | None, *, import_ended: bool) -> See
         file_id=file.id, generation=file.generation, name=file.name, size=file.size, touched_at=file.touched_at,
         status=UploadStatus(upload.status) if upload else None, trace_id=upload.trace_id if upload else "",
         code=upload.code if upload else None, message=upload.message if upload else "", spool=file.spool,
+        stored=file.blob, node=file.node or "",
         blob=upload.blob if upload else None, due_at=file.due_at, judged=file.judged_at is not None,
         import_ended=import_ended,
     )  # fmt: skip

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from models.states import ENDED, UploadStatus
-from models.tables import Alarm, Attempt, Delivery, Event, Upload
+from models.tables import Alarm, Attempt, Delivery, Event, FolderFile, Upload
 from storage.ledger.answers import owe_partial_result
 
 _BATCH = 500
@@ -65,6 +65,7 @@ def unnamed(session: Session, blob_ids: Iterable[str]) -> list[str]:
     wanted = list(blob_ids)
     named = set(session.exec(select(Upload.blob).where(col(Upload.blob).in_(wanted))))
     named |= set(session.exec(select(Attempt.errors_blob).where(col(Attempt.errors_blob).in_(wanted))))
+    named |= set(session.exec(select(FolderFile.blob).where(col(FolderFile.blob).in_(wanted))))
     return [blob for blob in wanted if blob not in named]
 
 

@@ -4,7 +4,7 @@ What lives here: what the settler reads and writes. The decisions are those of `
 door alike.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from models.codes import Code
 from models.states import ENDED, UploadStatus, Verdict
 from models.tables import Alarm, Attempt, Credential, Delivery, FolderFile, Upload
 from storage.ledger.answers import owe_receipt_again
-from storage.ledger.arriving import Held, break_off, call_incomplete
+from storage.ledger.arriving import Held, call_incomplete
 from storage.ledger.connections import ConnectionRef
 from storage.ledger.folder_answers import post_receipt
 from storage.ledger.folders import VANISHING, Place, connections_with_folder, place_of
@@ -53,7 +53,8 @@ class Candidate:
     peer: str
     size: int
     sha256: str
-    spool: str
+    spool: str | None  #: the file with its bytes, on this disk
+    blob: str | None  #: or where all nodes find them
     connections: tuple[ConnectionRef, ...]  #: of its folder now
     before: Before | None
 
@@ -88,7 +89,7 @@ def candidate(session: Session, held: Held) -> Candidate | None:
     file = session.get(FolderFile, held.file_id)
     if file is None or file.generation != held.generation or file.due_at is None or file.gone_at is not None:
         return None
-    if file.upload_id is None or file.spool is None:
+    if file.upload_id is None or (file.spool is None and file.blob is None):
         return None
     upload = session.get_one(Upload, file.upload_id)
     delivery = session.get_one(Delivery, upload.trace_id)
@@ -96,7 +97,7 @@ def candidate(session: Session, held: Held) -> Candidate | None:
     return Candidate(
         held=held, due_at=file.due_at, name=file.name, trace_id=upload.trace_id, credential=credential.name,
         place=place_of(file),
-        door=delivery.door, peer=delivery.peer, size=file.size, sha256=upload.sha256, spool=file.spool,
+        door=delivery.door, peer=delivery.peer, size=file.size, sha256=upload.sha256, spool=file.spool, blob=file.blob,
         connections=connections_with_folder(session, file.credential_id, file.folder),
         before=_before(session, file),
     )  # fmt: skip
@@ -114,7 +115,7 @@ def record_settled(session: Session, items: list[Settled]) -> list[list[Recorded
         outcome = Unsettled() if file is None else next(outcomes)
         results.append(outcome)
         if file is not None and not isinstance(outcome, Exception):
-            file.judged_at, file.due_at, file.spool = item.arrival.means.now, None, None
+            file.judged_at, file.due_at, file.spool, file.blob = item.arrival.means.now, None, None, None
             session.add(file)
             _clear_lost(session, file, item.arrival.means.now)
             post_receipt(session, item.candidate.trace_id, item.arrival.means.now)
@@ -132,7 +133,7 @@ def note_bytes_lost(session: Session, held: Held, now: datetime, domain: str) ->
     upload.code, upload.message = Code.SYSTEM_ERROR, message
     delivery = session.get_one(Delivery, upload.trace_id)
     delivery.verdict, delivery.code, delivery.message = Verdict.REJECTED, Code.SYSTEM_ERROR, message
-    file.due_at, file.judged_at, file.spool = None, now, None
+    file.due_at, file.judged_at, file.spool, file.blob = None, now, None, None
     alarm = f"the bytes of {upload.id} ({upload.file_name}) are gone from the disk after they were stored"
     session.add_all([upload, delivery, file])
     session.add(
@@ -177,32 +178,59 @@ def _clear_lost(session: Session, file: FolderFile, now: datetime) -> None:
         session.add(alarm)
 
 
-def lost(session: Session) -> list[tuple[Held, str]]:
-    """List the uploads under way, with their spool files: whoever has no handle of one knows that it is lost."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnderWayRow:
+    """An upload that the ledger calls under way, or one whose bytes lie on one node alone."""
+
+    held: Held
+    node: str
+    spool: str
+
+
+def under_way(session: Session) -> list[UnderWayRow]:
+    """List the uploads under way: whoever has no handle of one that its node should have knows that it is lost."""
+    return _rows(session, UploadStatus.RECEIVING)
+
+
+def stranded(session: Session) -> list[UnderWayRow]:
+    """List the cut uploads whose bytes are in a spool file: with an object store, nodes that have them bring them."""
+    return _rows(session, UploadStatus.INCOMPLETE)
+
+
+def _rows(session: Session, status: UploadStatus) -> list[UnderWayRow]:
     statement = (
         select(FolderFile)
         .join(Upload, col(Upload.id) == FolderFile.upload_id)
-        .where(Upload.status == UploadStatus.RECEIVING, col(FolderFile.gone_at).is_(None))
+        .where(Upload.status == status, col(FolderFile.gone_at).is_(None), col(FolderFile.spool).is_not(None))
     )
-    return [(Held(file_id=f.id or 0, generation=f.generation), f.spool or "") for f in session.exec(statement)]
+    return [
+        UnderWayRow(
+            held=Held(file_id=f.id or 0, generation=f.generation), node=f.node or "", spool=f.spool or ""
+        )
+        for f in session.exec(statement)
+    ]  # fmt: skip
 
 
-def recover(session: Session, size_of: Callable[[str], int], now: datetime, domain: str) -> int:
-    """Take up what a former process left: its sessions are over, and its uploads under way are cut off.
+def end_visits(session: Session, alive: Callable[[Session], Collection[str]]) -> None:
+    """End the visits of nodes that are dead: what was accepted from them may vanish."""
+    visits = session.exec(select(FolderFile.visit).where(col(FolderFile.visit).is_not(None)).distinct()).all()
+    living = alive(session)
+    over = [visit for visit in visits if visit and node_of(visit) not in living]
+    if over:
+        session.connection().execute(
+            sa.update(FolderFile).where(col(FolderFile.visit).in_(over)).values(visit=None)
+        )  # fmt: skip
 
-    Gives how many were.
-    """
-    session.connection().execute(sa.update(FolderFile).where(col(FolderFile.visit).is_not(None)).values(visit=None))
-    cut = lost(session)
-    for held, spool in cut:
-        break_off(session, held, size_of(spool), now, domain)
-    return len(cut)
+
+def node_of(visit: str) -> str:
+    """Give the node on which a visit takes place: its name begins with it."""
+    return visit.rpartition("/")[0]
 
 
 def expire(session: Session, touched_before: datetime, now: datetime, domain: str) -> list[str]:
     """Let go of what was kept for resuming long enough; what was held so long for a rename or a marker is incomplete.
 
-    Gives the spool files to delete.
+    Gives the bytes to delete: spool files and blobs.
     """
     gone: list[str] = []
     statement = (
@@ -219,8 +247,8 @@ def expire(session: Session, touched_before: datetime, now: datetime, domain: st
             file.touched_at = now
             call_incomplete(session, file, upload, message, now, domain)
             continue
-        gone += [file.spool] if file.spool else []
-        file.gone_at, file.spool = now, None
+        gone += [name for name in (file.spool, file.blob) if name]
+        file.gone_at, file.spool, file.blob = now, None, None
         session.add(file)
     return gone
 

@@ -74,6 +74,14 @@ def test_what_a_library_says_is_one_line_of_json(lines: Callable[[], list[dict[s
     assert {room for _, room in heard} == {"library"}
 
 
+def test_the_engine_brings_no_handler_of_its_own(lines: Callable[[], list[dict[str, Any]]]) -> None:
+    from dbos._logger import dbos_logger, init_logger
+
+    init_logger()
+    dbos_logger.warning("a job was\ncancelled")
+    assert [line["event"] for line in lines()] == ["a job was\ncancelled"]
+
+
 def test_a_thread_that_dies_is_one_line(lines: Callable[[], list[dict[str, Any]]]) -> None:
     def die() -> None:
         raise RuntimeError("torn\napart")

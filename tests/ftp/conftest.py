@@ -23,8 +23,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def active(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A door alone that connects to its clients, too."""
-    with served(tmp_path_factory.mktemp("active"), FTP__ACTIVE="true") as one:
+    """A door alone that connects to its clients, too, and has few passive ports."""
+    with served(tmp_path_factory.mktemp("active"), ports=30, FTP__ACTIVE="true") as one:
         yield one
 
 
@@ -32,8 +32,9 @@ def active(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The default: TLS is required. Short limits."""
     limits = {
-        "LIMITS__FTP_LOGIN_TIME": "1s", "LIMITS__FTP_IDLE": "2s", "LIMITS__FTP_DATA_WAIT": "1s",
-        "LIMITS__FTP_DATA_IDLE": "1s", "LIMITS__MAX_FILE_BYTES": "40000000", "FTP__TLS": "required",
+        "LIMITS__FTP_LOGIN_TIME": "5s", "LIMITS__FTP_IDLE": "5s", "LIMITS__FTP_DATA_WAIT": "3s",
+        "LIMITS__FTP_DATA_IDLE": "3s", "LIMITS__MAX_FILE_BYTES": "40000000", "FTP__TLS": "required",
+        "FTP__PUBLIC_ADDRESS": "203.0.113.7",
     }  # fmt: skip
     with served(tmp_path_factory.mktemp("strict"), **limits) as one:
         yield one

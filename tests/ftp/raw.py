@@ -175,8 +175,9 @@ def finish(sock: socket.socket) -> None:
 def cut(sock: socket.socket) -> None:
     """End a connection by FIN: under TLS without close_notify."""
     bare = _bare(sock)
-    bare.shutdown(socket.SHUT_WR)
-    drain(bare)  # what is unread at a close turns the FIN into an RST
+    if bare is not sock:
+        bare.shutdown(socket.SHUT_WR)
+        drain(bare)  # what is unread at a close turns the FIN into an RST
     bare.close()
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.peers import free_port
 from tests.ftp.raw import Raw
-from tests.house import UNDEFENDED, RunningService, running_service, unique
+from tests.house import UNDEFENDED, RunningService, running_service, unique, wait_until
 
 INBOX = "/upload/conversions"
 USER, PASSWORD = "acme", "correct horse"
@@ -179,6 +179,12 @@ class Served:
             "select u.sha256 from attempt a join upload u on u.id = a.upload_id"
             " where a.status = 'completed' and u.file_name = ?", name)]  # fmt: skip
 
+    def await_result(self, name: str) -> None:
+        """Wait until the result of a file stands in the client's folder."""
+        wait_until(lambda: self.service.rows(
+            "select 1 from folder_answer f join upload u on u.id = f.upload_id"
+            " where f.kind = 'result' and u.file_name = ?", name), 60)  # fmt: skip
+
     def result(self, name: str) -> dict[str, Any]:
         """Read the result of a file out of the client's folder."""
         found: dict[str, Any] = json.loads(self.read(f"result_{name}.json", f"{INBOX}/results"))
@@ -186,17 +192,17 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *, roles: str = "ftp", connections: str = CONNECTIONS, **settings: str) -> Iterator[Served]:
-    """Run a service with an FTP door, explicit and implicit TLS; keywords are settings."""
+def served(folder: Path, *, roles: str = "ftp", ports: int = 200, **settings: str) -> Iterator[Served]:
+    """Run a service with an FTP door, explicit and implicit TLS, and so many passive ports; keywords are settings."""
     implicit, first = free_port(), random.randrange(20_000, 30_000, 200)
-    ports = {
-        "FTP__PORT": "0", "FTP__IMPLICIT_PORT": str(implicit), "FTP__PASSIVE_PORTS": f"{first}-{first + 199}",
+    doors = {
+        "FTP__PORT": "0", "FTP__IMPLICIT_PORT": str(implicit), "FTP__PASSIVE_PORTS": f"{first}-{first + ports - 1}",
     }  # fmt: skip
-    words = {**STILL, **ports, **settings}
-    with running_service(folder / "service", connections, roles=roles, **words) as service:
+    words = {**STILL, **doors, **settings}
+    with running_service(folder / "service", CONNECTIONS, roles=roles, **words) as service:
         own = folder / "client"
         own.mkdir()
         yield Served(
             port=service.ports["ftp"], implicit_port=service.ports.get("ftps", 0), certificate=service.certificate,
-            folder=own, service=service, passive_ports=range(first, first + 200),
+            folder=own, service=service, passive_ports=range(first, first + ports),
         )  # fmt: skip

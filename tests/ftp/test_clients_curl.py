@@ -130,7 +130,7 @@ def test_small_files_do_not_stall(still: Served) -> None:
 def test_a_file_is_imported_and_its_answers_are_fetched(quick: Served) -> None:
     local = quick.local(conversions())
     curl(quick, f"{INBOX}/", "-T", str(local))
-    wait_until(lambda: f"result_{local.name}.json" in quick.names(f"{INBOX}/results"))
+    quick.await_result(local.name)
     curl(quick, f"{INBOX}/results/result_{local.name}.json", "-o", "result.json")
     assert quick.result(local.name)["status"] == "completed"
     assert quick.imports(local.name) == [digest(local.read_bytes())]

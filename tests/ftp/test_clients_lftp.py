@@ -103,7 +103,8 @@ def test_files_are_imported_and_their_results_are_mirrored(quick: Served) -> Non
     for name, data in files.items():
         (there / name).write_bytes(data)
     lftp(quick, f"mirror -R --parallel=3 e2e {INBOX}")
-    wait_until(lambda: {f"result_{name}.json" for name in files} <= set(quick.names(f"{INBOX}/results")))
+    for name in files:
+        quick.await_result(name)
     lftp(quick, f"mirror {INBOX}/results answers")
     for name, data in files.items():
         assert (quick.folder / "answers" / f"result_{name}.json").exists()

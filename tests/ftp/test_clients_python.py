@@ -179,10 +179,19 @@ def test_a_file_is_imported_and_its_result_is_read_back(quick: Served, secure: b
     name, data = quick.name(), conversions()
     with (quick.tls if secure else quick.ftp)() as client:
         trace_id = put(client, f"{INBOX}/{name}", data).split()[-1]
-        wait_until(lambda: f"result_{name}.json" in [one.rpartition("/")[2] for one in client.nlst(f"{INBOX}/results")])
+        quick.await_result(name)
+        assert f"result_{name}.json" in [one.rpartition("/")[2] for one in client.nlst(f"{INBOX}/results")]
         assert trace_id in get(client, f"{INBOX}/results/result_{name}.json").decode()
         client.delete(f"{INBOX}/results/result_{name}.json")
     assert quick.imports(name) == [digest(data)]
+
+
+def test_a_dry_run_is_answered_and_imports_nothing(quick: Served) -> None:
+    name = quick.name()
+    with quick.tls() as client:
+        put(client, f"{INBOX}/dryrun/{name}", conversions())
+    quick.await_result(name)
+    assert quick.result(name)["successful_rows"] == 2
 
 
 def test_one_tenant_sees_nothing_of_another(still: Served) -> None:

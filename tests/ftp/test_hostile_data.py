@@ -156,20 +156,20 @@ def test_a_port_is_closed_when_its_session_dies(still: Served) -> None:
         raise AssertionError("the port of a dead session stays open")
 
 
-def test_a_full_range_of_ports_is_said_and_passes(still: Served) -> None:
+def test_a_full_range_of_ports_is_said_and_passes(active: Served) -> None:
     """More sessions wait than there are ports: the last ones hear so, and get one when others are done."""
     with contextlib.ExitStack() as stack:
         waiting: list[Raw] = []
         said = ""
-        for _ in range(len(still.passive_ports) + 1):
-            raw = stack.enter_context(still.raw())
+        for _ in range(len(active.passive_ports) + 1):
+            raw = stack.enter_context(active.raw())
             waiting.append(raw)
             said = raw.ask("EPSV")
             if not said.startswith("229"):
                 break
         assert said[:3] in ("425", "421"), said
         waiting[0].must("ABOR", "225")
-        name = still.name()
+        name = active.name()
         good_upload(waiting[-1], waiting[-1].passive(), f"{INBOX}/{name}")
 
 

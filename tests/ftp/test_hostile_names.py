@@ -46,7 +46,7 @@ def test_hostile_names_lead_nowhere_and_every_refusal_has_words(still: Served) -
     with still.raw() as raw:
         raw.must(f"CWD {INBOX}")
         for number, name in enumerate(all_names):
-            for verb in ("SIZE", "DELE", "MLST"):
+            for verb in ("SIZE", "DELE", "MLST") if number < len(OWN) or number % 8 == 0 else ("SIZE",):
                 said = raw.ask(f"{verb} {name}")
                 assert said[:1] in "25", (verb, name, said)
                 refusals += [said] if said.startswith("5") else []

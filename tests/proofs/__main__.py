@@ -20,7 +20,9 @@ from tests.proofs.needs import missing
 from tests.proofs.order import trace_deliveries
 from tests.proofs.power import cut_power
 from tests.proofs.sftp_kill import kill_under_sftp
+from tests.proofs.slow import attack_with_slowness
 from tests.proofs.storm import weather
+from tests.proofs.timing import time_logins
 
 
 class Figures(Protocol):
@@ -70,13 +72,21 @@ def _proofs(sizes: argparse.Namespace) -> tuple[Proof, ...]:
             key="p5", title="P5 kill, under a mailbox", programs=("dovecot",),
             run=lambda: kill_under_mailbox(sizes.mailbox_mails, sizes.mailbox_kills, sizes.seed),
         ),
+        Proof(
+            key="t17", title="T17 slowness", programs=(),
+            run=lambda: attack_with_slowness(sizes.slow_each, sizes.slow_seconds),
+        ),
+        Proof(key="t20", title="T20 timing", programs=(), run=lambda: time_logins(sizes.logins, sizes.seed)),
     )  # fmt: skip
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs", description="Prove what mailgate promises.")
     parser.add_argument(
-        "--only", action="append", choices=("p1", "p2", "p3", "p4", "p5"), help="this one; may be repeated"
+        "--only",
+        action="append",
+        choices=("p1", "p2", "p3", "p4", "p5", "t17", "t20"),
+        help="this one; may be repeated",
     )
     parser.add_argument("--mails", type=int, default=200, help="of P1")
     parser.add_argument("--kills", type=int, default=60, help="of P1")
@@ -87,6 +97,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--deliveries", type=int, default=20, help="of P4")
     parser.add_argument("--mailbox-mails", type=int, default=500, help="of P5")
     parser.add_argument("--mailbox-kills", type=int, default=100, help="of P5")
+    parser.add_argument("--slow-each", type=int, default=1000, help="of T17, silent connections and as many slow ones")
+    parser.add_argument("--slow-seconds", type=float, default=120, help="of T17, at each door")
+    parser.add_argument("--logins", type=int, default=1000, help="of T20, wrong passwords of either kind at each door")
     return parser.parse_args()
 
 

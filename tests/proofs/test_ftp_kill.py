@@ -10,6 +10,6 @@ def test_no_upload_is_lost_or_doubled_or_taken_half_when_mailgate_is_killed() ->
     need("curl")
     seed = random.randrange(1_000_000)
     print("seed", seed)  # shown when the test fails
-    run = kill_under_ftp(files=12, kills=3, seed=seed)
+    run = kill_under_ftp(files=8, kills=2, seed=seed)
     assert run.good, str(run)
     print(run)

@@ -84,3 +84,15 @@ def test_from_anybody_else_no_header_is_read(door: Door) -> None:
     with socket.create_connection(("127.0.0.1", door.port), 30) as raw:
         raw.sendall(v1("192.0.2.1"))
         assert raw.recv(8) == b"SSH-2.0-"
+
+
+def test_who_is_one_too_many_hears_why(door: Door) -> None:
+    """Said before the key exchange, and understood by OpenSSH."""
+    inside = [connect(door, b"", source="127.0.0.1") for _ in range(2)]
+    for one in inside:
+        one.connect(username=USER, password=PASSWORD)
+    said = door.batch("ls", ok=False)
+    assert said.returncode != 0
+    assert "too many connections from your address" in said.stderr
+    for one in inside:
+        one.close()

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.house import ADDRESS, DOMAIN, SENDER, conversions, digest, inside, mail, wait_until
-from tests.smtp.wire import stuffed, wire
+from tests.smtp.wire import free_port, stuffed, wire
 
 NAME = "Conversions_2026_a.csv"
 TOO_LARGE = "552 5.3.4 FILE_TOO_LARGE"
+TOO_MANY = "421 4.7.0 too many connections, please try again later"
 
 
 # --- size
@@ -108,8 +109,8 @@ def test_connections_of_one_address_and_in_total(folder: Path) -> None:
         assert refused.reply().startswith("421 4.7.0 ")
         assert refused.at_end()
         other = [stack.enter_context(wire(house.port, source="127.0.0.2")) for _ in range(2)]
-        over = stack.enter_context(wire(house.port, greet=False, source="127.0.0.3"))
-        assert over.reply().startswith("421 4.7.0 ")
+        over = stack.enter_context(wire(house.port, greet=False))
+        assert over.reply().startswith("421 4.7.0 ")  # in total, and nobody has more than this one
         # Those inside are not disturbed, also behind STARTTLS; and who leaves makes room.
         first[0].start_tls()
         first[0].say("EHLO a")
@@ -282,10 +283,38 @@ address = "acme-{number}"
         assert client.say("NOOP").startswith("250 ")
 
 
+def test_when_the_door_is_full_who_has_most_makes_room_for_who_has_less(folder: Path) -> None:
+    limits = {"smtp_connections": 4}
+    smtp = {"trusted_proxies": ["127.0.0.4/32"]}
+    with inside(folder, limits=limits, smtp=smtp) as house, contextlib.ExitStack() as stack:
+        greedy = [stack.enter_context(wire(house.port)) for _ in range(3)]
+        greedy[0].envelope()  # brings a mail: never sent away
+        relay = stack.enter_context(wire(house.port, source="127.0.0.4"))
+        good = stack.enter_context(wire(house.port, source="127.0.0.2"))
+        assert greedy[1].reply() == TOO_MANY  # the oldest of those that bring nothing
+        assert good.deliver(mail([(NAME, conversions())])).startswith("250 2.0.0 accepted ")
+        third = stack.enter_context(wire(house.port, source="127.0.0.3"))
+        assert greedy[2].reply() == TOO_MANY
+        # Each has one now, and who has none comes in; a mail under way and our own server stay, whoever comes.
+        newest = [stack.enter_context(wire(house.port, source=f"127.0.0.{number}")) for number in (5, 6, 7, 8)]
+        assert [one.reply() for one in (good, third, *newest[:-2])] == [TOO_MANY] * 4
+        greedy[0].send(stuffed(mail([(NAME, conversions())])))
+        assert greedy[0].reply().startswith("250 2.0.0 accepted ")
+        assert all(one.say("NOOP").startswith("250 ") for one in (relay, *newest[-2:]))
+
+
+def test_a_silent_client_of_implicit_tls_makes_room_too(folder: Path) -> None:
+    smtp = {"tls_port": free_port()}
+    with inside(folder, limits={"smtp_connections": 2}, smtp=smtp) as house, contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", house.ports["smtps"])
+        silent = [stack.enter_context(socket.create_connection(address, 20)) for _ in range(2)]
+        with wire(house.port, source="127.0.0.2") as good:
+            assert good.deliver(mail([(NAME, conversions())])).startswith("250 2.0.0 accepted ")
+            assert silent[0].recv(1) == b""
+
+
 def test_silent_clients_of_implicit_tls_count_and_are_cut_off(folder: Path) -> None:
-    with socket.socket() as probe:  # port 0 means off for this one
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     limits = {"smtp_connections_per_address": 3, "smtp_tls_handshake": timedelta(seconds=1)}
     with inside(folder, limits=limits, smtp={"tls_port": port}), contextlib.ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(3)]

@@ -1,8 +1,11 @@
 """What the tests of the folder share: a folder over a real ledger, its settler, and short words for what clients do."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from sqlmodel import Session
 
 from intake.accept import Intake
 from models.connection import Rule
@@ -26,6 +29,8 @@ class House:
     """A folder with all that stands behind it; time moves when told to."""
 
     store: Store
+    node: str = ""
+    alive: Callable[[Session], set[str]] | None = None
     folders: LedgerFolders = field(init=False)
     settler: Settler = field(init=False)
 
@@ -41,6 +46,7 @@ class House:
         self.folders = LedgerFolders(
             store.ledger, store.blobs, intake, store.settings, clock=store.clock,
             randomness=lambda size: next(ids).to_bytes(size, "big"), monotonic=lambda: next(ids),
+            node=self.node, alive=self.alive,
         )  # fmt: skip
         self.settler = Settler(store.ledger, intake, self.folders, store.settings, clock=store.clock)
 

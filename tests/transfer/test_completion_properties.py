@@ -5,6 +5,7 @@ close was acknowledged has come to exactly one of an import, a receipt that says
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
@@ -162,7 +163,8 @@ class Pair:
     async def do_restart(self) -> None:
         """Kill the process: nobody takes leave, and another one begins on what is on the disk."""
         for handle in self.handles:
-            await handle.real.read(0, 1)  # the model knows no bytes that were gathered and not written yet
+            with contextlib.suppress(Refused):
+                await handle.real.read(0, 1)  # the model knows no bytes that were gathered and not written yet
         self.handles.clear()
         for _, double in self.visits:
             await double.leave()

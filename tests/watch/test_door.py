@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,12 @@ import sqlalchemy as sa
 
 from mailgate.watch.checks import BlobTrial
 from mailgate.watch.pulse import Stage
+from tests.house import wait_until
+from tests.s3 import Bucket
 from tests.storage.support import Store
 from tests.watch.support import Ticks, ask, get, samples, watched
+
+DATABASES = ["sqlite"]
 
 
 def checks(port: int, path: str = "/readyz") -> dict[str, str]:
@@ -75,6 +80,18 @@ def test_a_blob_store_that_takes_nothing(store: Store) -> None:
         store.settings.blob_dir.unlink()
         store.settings.blob_dir.mkdir()
         assert checks(door.port) == {}
+
+
+def test_an_object_store_that_is_away_and_comes_back(store: Store, bucket: Bucket, tmp_path: Path) -> None:
+    store.blobs = bucket.blobs(tmp_path / "spool", request=1)  # type: ignore[assignment]
+    with watched(store, check_time="2s") as door:
+        assert checks(door.port) == {}
+        bucket.road.refuse()
+    with watched(store, check_time="2s") as door:
+        assert "blobs" in checks(door.port)
+        bucket.road.through()
+        wait_until(lambda: get(door.port, "/readyz")[0] == 200)
+    assert bucket.store().list().collect() == []  # the trial objects are gone
 
 
 def test_a_database_that_fails_is_named_and_the_page_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,10 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from models.tables import Defence, Mailbox
+from storage.ledger.clock import database_now
 from storage.ledger.figures import Figures, figures
 from storage.ledger.imports import Patience, begin
+from storage.ledger.nodes import beat
 from tests.storage.support import DOMAIN, Store
 
 
@@ -61,12 +63,25 @@ def test_bans_and_mailboxes(store: Store) -> None:
     assert found.oldest_poll == 1800  # of the failing one; nobody polls the third any more
 
 
+def test_nodes_that_live_and_one_that_is_silent(store: Store) -> None:
+    now = store.ledger.read_now(database_now)
+    for name, roles, ago in (("a", ["smtp", "sftp"], 1), ("b", ["worker"], 2), ("c", ["worker"], 60)):
+        then = now - timedelta(seconds=ago)
+        store.ledger.write_now(beat, name, roles, "0.1.0", clock=lambda _session, then=then: then)
+    found = read(store)
+    assert found.nodes == {"smtp": 1, "sftp": 1, "worker": 1}
+    assert found.silent_nodes == 1
+
+
 def test_every_figure_is_answered_from_an_index(store: Store) -> None:
     """The page is asked for every few seconds, and the history grows for years."""
+    if store.ledger.engine.dialect.name != "sqlite":
+        return  # the planner of Postgres scans what is small, and these tables are empty
     plans: list[str] = []
 
     def explain(connection: sa.Connection, _c: object, statement: str, values: object, *_more: object) -> None:
-        if statement.startswith("SELECT") and "FROM mailbox" not in statement:  # one row a mailbox, few of them
+        few = ("FROM mailbox", "FROM node")  # one row a mailbox, one a process
+        if statement.startswith("SELECT") and not any(words in statement for words in few):
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()  # type: ignore[arg-type]
             plans.extend(str(row[3]) for row in rows)
 
@@ -75,6 +90,6 @@ def test_every_figure_is_answered_from_an_index(store: Store) -> None:
         read(store)
     finally:
         sa.event.remove(store.ledger.engine, "before_cursor_execute", explain)
-    looks = [plan for plan in plans if plan.startswith(("SCAN", "SEARCH"))]
+    looks = [plan for plan in plans if plan.startswith(("SCAN", "SEARCH")) and plan != "SCAN CONSTANT ROW"]
     assert len(looks) >= 6
     assert all("INDEX" in plan for plan in looks), looks

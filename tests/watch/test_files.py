@@ -14,6 +14,8 @@ from mailgate.watch.checks import Health
 from mailgate.watch.figures import FigureCollector
 from tests.storage.support import Store, in_loop
 
+DATABASES = ["sqlite"]
+
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "mailgate.rules.yml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "mailgate.json"

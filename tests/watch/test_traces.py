@@ -16,6 +16,8 @@ from tests.imports.support import Courier, Pool, importer, post
 from tests.intake.support import intake, mail, part, raw
 from tests.storage.support import Store, in_loop
 
+DATABASES = ["sqlite"]
+
 
 @pytest.fixture
 def spans() -> Iterator[InMemorySpanExporter]:

@@ -14,12 +14,15 @@ from models.codes import Code
 from models.completion import Next
 from models.faults import Fault, MailgateError
 from models.states import UploadStatus, Verdict
-from models.tables import Delivery, Event, FolderFile, Upload
+from models.tables import Delivery, FolderFile, Upload
 from storage.ledger.answers import owe_receipt_once
 from storage.ledger.connections import ConnectionRef
 from storage.ledger.folder_answers import post_receipt
-from storage.ledger.folders import OPEN_STATES, Place, place_of
+from storage.ledger.folders import OPEN_STATES, Place, is_free, place_of
 from storage.ledger.moves import move_upload, note
+from storage.ledger.upload_rows import counts, insert_upload
+
+_FIRST = 1  # generation of a file
 
 
 class Overtaken(MailgateError):
@@ -112,30 +115,26 @@ def begin(session: Session, new: Opening, now: datetime) -> tuple[Held, tuple[st
     _check_quotas(session, new)
     gone = _give_way(session, new.place, new.name, now, "replaced by a new upload of the same name")
     rule, version = new.connection.rule, new.connection.version
-    session.add(
-        Delivery(
-            trace_id=new.trace_id, connection_id=new.connection.id, version=version, data_type=rule.data_type,
-            door=new.door, peer=new.peer, verdict="", sender=new.credential, recipient=new.place.path,
-            authenticated_as=new.credential, dry_run=new.place.dry_run, received_at=now,
-        )
+    place, trace_id, connection_id = new.place, new.trace_id, new.connection.id
+    file_id = insert_upload(
+        session,
+        delivery={
+            "trace_id": trace_id, "connection_id": connection_id, "version": version, "data_type": rule.data_type,
+            "door": new.door, "peer": new.peer, "verdict": "", "sender": new.credential, "recipient": place.path,
+            "authenticated_as": new.credential, "dry_run": place.dry_run, "received_at": now,
+        },
+        upload={
+            "id": trace_id, "trace_id": trace_id, "part": 1, "connection_id": connection_id, "file_name": new.name,
+            "status": UploadStatus.RECEIVING, "segment": rule.segment, "received_at": now,
+        },
+        event={"trace_id": trace_id, "subject": trace_id, "after": UploadStatus.RECEIVING, "at": now},
+        file={
+            "credential_id": place.credential_id, "folder": place.folder, "dry_run": place.dry_run, "name": new.name,
+            "upload_id": trace_id, "spool": new.spool, "visit": new.visit, "node": new.node, "generation": _FIRST,
+            "touched_at": now,
+        },
     )  # fmt: skip
-    session.flush()
-    session.add(
-        Upload(
-            id=new.trace_id, trace_id=new.trace_id, part=1, connection_id=new.connection.id, file_name=new.name,
-            status=UploadStatus.RECEIVING, segment=rule.segment, received_at=now,
-        )
-    )  # fmt: skip
-    session.add(Event(trace_id=new.trace_id, subject=new.trace_id, after=UploadStatus.RECEIVING, at=now))
-    session.flush()
-    file = FolderFile(
-        credential_id=new.place.credential_id, folder=new.place.folder, dry_run=new.place.dry_run, name=new.name,
-        upload_id=new.trace_id, spool=new.spool, visit=new.visit, node=new.node, touched_at=now,
-    )  # fmt: skip
-    session.add(file)
-    session.flush()
-    assert file.id is not None
-    return Held(file_id=file.id, generation=file.generation), tuple(gone)
+    return Held(file_id=file_id, generation=_FIRST), tuple(gone)
 
 
 def reopen(
@@ -324,7 +323,7 @@ def mark(session: Session, held: Held, whole: Whole, now: datetime, visit: str) 
 
 def leave_marker(session: Session, place: Place, name: str, size: int, names: int, now: datetime) -> None:
     """Keep a marker that came before its file. Raises QuotaReached where the folder holds ``names`` names."""
-    _check_names(session, place, names)
+    _check_names(counts(session, place)[1], names)
     _give_way(session, place, name, now, "replaced by a marker file")
     session.add(
         FolderFile(
@@ -340,23 +339,13 @@ def leave(session: Session, visit: str) -> None:
 
 
 def _check_quotas(session: Session, new: Opening) -> None:
-    place = new.place
-    under_way = session.exec(
-        select(sa.func.count()).select_from(FolderFile).join(Upload, col(Upload.id) == FolderFile.upload_id)
-        .where(FolderFile.credential_id == place.credential_id, Upload.status == UploadStatus.RECEIVING)
-        .where(col(FolderFile.gone_at).is_(None))
-    ).one()  # fmt: skip
+    under_way, names = counts(session, new.place)
     if under_way >= new.at_once:
         raise QuotaReached(f"{under_way} uploads of this login are under way, the most at once: try again later")
-    _check_names(session, place, new.names)
+    _check_names(names, new.names)
 
 
-def _check_names(session: Session, place: Place, most: int) -> None:
-    names = session.exec(
-        select(sa.func.count()).select_from(FolderFile)
-        .where(FolderFile.credential_id == place.credential_id, FolderFile.folder == place.folder)
-        .where(FolderFile.dry_run == place.dry_run, col(FolderFile.gone_at).is_(None))
-    ).one()  # fmt: skip
+def _check_names(names: int, most: int) -> None:
     if names >= most:
         raise QuotaReached(f"the folder holds {names} names, the most it takes: remove some, or try again later")
 
@@ -399,6 +388,8 @@ def _become(session: Session, file: FolderFile, upload: Upload, whole: Whole, no
 
 
 def _take_marker(session: Session, file: FolderFile, markers: tuple[str, ...], now: datetime) -> bool:
+    if not markers:
+        return False
     found = session.exec(_of_name(place_of(file), markers).where(col(FolderFile.upload_id).is_(None))).all()
     for marker in found:
         marker.gone_at = now
@@ -415,6 +406,8 @@ def _give_way(
     own, seen no more behind the newer one.
     """
     gone: list[str] = []
+    if is_free(session, place, name, but.id if but is not None else None):
+        return gone
     for file in session.exec(_of_name(place, (name,))).all():
         if (but is not None and file.id == but.id) or (file.due_at is not None and file.due_at <= now):
             continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 
 from models.connection import Rule
 from models.states import ENDED, ConnectionState, UploadStatus
@@ -17,6 +17,20 @@ from storage.ledger.connections import ConnectionRef
 #: Closed or cut, and not judged yet: what the client may still take back.
 OPEN_STATES = frozenset({UploadStatus.HELD, UploadStatus.SETTLING, UploadStatus.INCOMPLETE})
 VANISHING = frozenset({UploadStatus.IMPORT_JOB_CREATED, UploadStatus.DUPLICATE, UploadStatus.IGNORED})
+
+
+_F: sa.Table = SQLModel.metadata.tables[str(FolderFile.__tablename__)]
+#: What stands in a folder, for statements that are made once: building one costs as much as running it.
+HERE = (
+    (_F.c.credential_id == sa.bindparam("credential"))
+    & (_F.c.folder == sa.bindparam("folder"))
+    & (_F.c.dry_run == sa.bindparam("dry_run"))
+    & _F.c.gone_at.is_(None)
+)
+_OTHERS = sa.select(_F.c.id).where(HERE, _F.c.name == sa.bindparam("name"), _F.c.id != sa.bindparam("but")).limit(1)
+_HELD = sa.select(sa.func.sum(_F.c.size)).where(
+    _F.c.credential_id == sa.bindparam("credential"), _F.c.spool.is_not(None) | _F.c.blob.is_not(None)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +102,8 @@ def names_in(session: Session, place: Place, now: datetime, visible: timedelta, 
 
     ``visible``: how long at least an accepted file is seen.
     """
+    if name is not None and is_free(session, place, name):
+        return []
     waits = (
         sa.select(sa.literal(1))
         .where(col(Attempt.upload_id) == col(Upload.id), col(Attempt.status).notin_(list(ENDED)))
@@ -112,11 +128,17 @@ def names_in(session: Session, place: Place, now: datetime, visible: timedelta, 
 
 def bytes_held(session: Session, credential_id: int) -> int:
     """Give the bytes of a credential's files that wait to be judged or resumed."""
-    statement = select(sa.func.sum(FolderFile.size)).where(
-        FolderFile.credential_id == credential_id,
-        col(FolderFile.spool).is_not(None) | col(FolderFile.blob).is_not(None),
-    )
-    return int(session.exec(statement).one() or 0)
+    return int(session.connection().execute(_HELD, {"credential": credential_id}).scalar_one() or 0)
+
+
+def is_free(session: Session, place: Place, name: str, but: int | None = None) -> bool:
+    """Tell whether nothing stands under a name, or nothing else than one file."""
+    return session.connection().execute(_OTHERS, {**here(place), "name": name, "but": but or 0}).first() is None
+
+
+def here(place: Place) -> dict[str, object]:
+    """Give the values of ``HERE``."""
+    return {"credential": place.credential_id, "folder": place.folder, "dry_run": place.dry_run}
 
 
 def places_of(session: Session, connection_id: int) -> list[Place]:

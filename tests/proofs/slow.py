@@ -12,11 +12,13 @@ most, and within thirty seconds after the attack (must be back, five more or les
 
 import asyncio
 import contextlib
+import ftplib
 import io
 import os
 import resource
 import smtplib
 import socket
+import ssl
 import tempfile
 import threading
 import time
@@ -110,7 +112,7 @@ class Slow:
 
 
 def attack_with_slowness(
-    each: int, seconds: float, *, addresses: int = 40, doors: tuple[str, ...] = ("smtp", "sftp")
+    each: int, seconds: float, *, addresses: int = 40, doors: tuple[str, ...] = ("smtp", "sftp", "ftp")
 ) -> Slow:
     """Attack one door after the other with so many silent and as many slow connections, for so long."""
     _many_descriptors()
@@ -178,7 +180,19 @@ def _visit_sftp(service: RunningService) -> None:
         transport.close()
 
 
-_VISITS: dict[str, Callable[[RunningService], None]] = {"smtp": _visit_smtp, "sftp": _visit_sftp}
+def _visit_ftp(service: RunningService) -> None:
+    context = ssl.create_default_context(cafile=str(service.certificate))
+    with ftplib.FTP_TLS(timeout=30, context=context, source_address=(GOOD, 0)) as client:
+        client.connect("127.0.0.1", service.ports["ftp"])
+        client.login("acme", "correct horse")
+        client.prot_p()
+        name = f"/upload/conversions/Conversions_{time.monotonic_ns()}.csv"
+        client.storbinary(f"STOR {name}", io.BytesIO(conversions()))
+
+
+_VISITS: dict[str, Callable[[RunningService], None]] = {
+    "smtp": _visit_smtp, "sftp": _visit_sftp, "ftp": _visit_ftp,
+}  # fmt: skip
 
 
 class _Crowd:

@@ -242,18 +242,26 @@ class Wire(asyncio.BufferedProtocol):
     async def write(self, data: bytes) -> None:
         """Write, and wait until the peer has read enough; raises ConnectionError where it is gone."""
         self.send(data)
+        await self.drained()
+
+    async def drained(self) -> None:
+        """Wait until the peer has read enough; raises ConnectionError where it is gone."""
         await asyncio.sleep(0)  # others get their turn, and the loop can tell of a connection that is gone
         await self._writable.wait()
         if self.closing:
             raise self._failed or ConnectionResetError("the connection is closed")
 
     async def drain(self) -> None:
-        """Wait until the peer has read enough."""
+        """Wait until the peer has read enough, or is gone."""
         await self._writable.wait()
 
-    async def finish(self) -> None:
-        """Close in order and wait until all is sent; raises ConnectionError where it could not be."""
-        self.close()
+    @property
+    def unsent(self) -> int:
+        """Give the bytes that wait for the peer to read; where it reads they grow fewer."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    async def finished(self) -> None:
+        """Wait, after ``close``, until all is sent; raises ConnectionError where it could not be."""
         await self._gone.wait()
         if self._failed is not None:
             raise ConnectionResetError(str(self._failed))

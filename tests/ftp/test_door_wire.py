@@ -249,7 +249,8 @@ def test_much_is_sent_under_tls_and_ends_in_order(loop: Any, version: Any, conte
         assert await wire.shaken()
         for start in range(0, len(data), 700_000):
             await wire.write(data[start : start + 700_000])
-        await wire.finish()
+        wire.close()
+        await wire.finished()
 
     run(loop, meet(client, server, context=context))
 

@@ -32,10 +32,11 @@ folder = "/upload/conversions"
 
 def kill_under_ftp(files: int, kills: int, seed: int, *, rows_each: int = 3000) -> UploadsKilled:
     """Let scripts upload over FTP while mailgate is killed; returns when all is imported and answered."""
-    return kill_uploads(files, kills, seed, "ftp,worker", _set_up, _upload, rows_each=rows_each)
+    return kill_uploads(files, kills, seed, "ftp,worker", set_up_ftp, _upload, rows_each=rows_each)
 
 
-def _set_up(gate: Gate) -> int:
+def set_up_ftp(gate: Gate) -> int:
+    """Apply a connection, and give the port that the door will have."""
     from benchmarks.peers import free_port
 
     (gate.folder / "ftp.toml").write_text(_CONNECTION)
@@ -50,9 +51,7 @@ def _set_up(gate: Gate) -> int:
 
 def _upload(gate: Gate, port: int, name: str) -> bool:
     """Upload one file as a script would; tells whether it was answered."""
-    return (
-        _by_ftplib(gate, port, name) if int(name.split("-")[-1].split(".")[0]) % 4 < 2 else _by_curl(gate, port, name)
-    )
+    return by_ftplib(gate, port, name) if int(name.split("-")[-1].split(".")[0]) % 4 < 2 else _by_curl(gate, port, name)
 
 
 def _by_curl(gate: Gate, port: int, name: str) -> bool:
@@ -67,7 +66,8 @@ def _by_curl(gate: Gate, port: int, name: str) -> bool:
     return done.returncode == 0
 
 
-def _by_ftplib(gate: Gate, port: int, name: str) -> bool:
+def by_ftplib(gate: Gate, port: int, name: str) -> bool:
+    """Upload one file in the clear; tells whether it was answered."""
     client = ftplib.FTP(timeout=20)
     try:
         client.connect("127.0.0.1", port)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.proofs.needs import need
-from tests.proofs.order import complaints, trace_deliveries
+from tests.proofs.order import complaints, trace_deliveries, trace_uploads
 
 _DATA = "/srv/mailgate-data"
 _BLOB = f"{_DATA}/blobs/20261122/20261122-20731837a5318edb4c31f157afd107e7"
@@ -77,3 +77,10 @@ def test_real_deliveries_are_in_order() -> None:
     need("strace")
     run = trace_deliveries(2)
     assert run.good, str(run)
+
+
+def test_uploads_over_ftp_are_in_order() -> None:
+    need("strace", "curl")
+    run = trace_uploads(2)
+    assert run.good, str(run)
+    print(run)

@@ -6,8 +6,11 @@ What lives here: an asyncio protocol with flow control that drives TLS itself. a
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import ssl
+import sys
+import termios
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, cast
@@ -257,8 +260,14 @@ class Wire(asyncio.BufferedProtocol):
 
     @property
     def unsent(self) -> int:
-        """Give the bytes that wait for the peer to read; where it reads they grow fewer."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+        """Give the bytes that the peer has not acknowledged, here and in the kernel; where it reads they grow fewer."""
+        handle = self._extra("socket")
+        if self._transport is None or handle is None:
+            return 0
+        queued = bytes(4)
+        with contextlib.suppress(OSError, ValueError):  # closed by now
+            queued = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, queued)
+        return self._transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
 
     async def finished(self) -> None:
         """Wait, after ``close``, until all is sent; raises ConnectionError where it could not be."""

@@ -478,7 +478,10 @@ async def test_who_reads_slowly_gets_all_and_who_does_not_read_is_cut(tmp_path: 
         door.files[A] = bytearray(8_000_000)  # more than the sockets hold
         client = await door.client(tls=False)
         for reads in (True, False):
-            reader, writer = await client.data()
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)  # else the kernel reads for us
+            sock.connect(("127.0.0.1", await client.passive()))
+            reader, writer = await asyncio.open_connection(sock=sock)
             assert (await client.ask(f"RETR {A}")).startswith("150")
             got = 0
             while reads and (some := await reader.read(30_000)):

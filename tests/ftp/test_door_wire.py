@@ -119,6 +119,8 @@ def test_writing_waits_for_the_reader_and_hears_of_its_end(loop: Any) -> None:
         reset(sock)
 
     async def write_for_ever(wire: Wire) -> None:
+        wire.send(b"x" * 10_000_000)
+        assert 0 < wire.unsent <= 10_000_000
         while True:
             await wire.write(b"x" * 100_000)
 

@@ -122,7 +122,7 @@ class Site:
         found: dict[str, float] = {}
         for name, process in self.processes.items():
             found[name] = _cpu(process.pid)
-            found[f"{name}'s parsers"] = sum(map(_cpu, set(_tree(process.pid)) - {process.pid}))
+            found[f"{name}'s parsers"] = sum(map(_cpu, set(_tree(self._server.pid)) - {process.pid}))
         return found
 
 
@@ -181,11 +181,9 @@ class Outside:
             (there,) = connection.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             ).fetchone() or (0,)
-        process = self._server._process  # noqa: SLF001 - nobody else asks for it
-        assert process is not None
         found = {"transactions": float(commits), "WAL syncs": float(syncs), "bytes of WAL": float(octets)}
         found |= {f"{method} requests": float(count) for method, count in self.requests.items()}
-        found["ms of CPU in Postgres"] = 1000 * sum(map(_cpu, _tree(process.pid)))
+        found["ms of CPU in Postgres"] = 1000 * sum(map(_cpu, _tree(self._server.pid)))
         self.connections = there - 1
         return found
 

@@ -13,7 +13,7 @@ from typing import IO
 import sqlalchemy as sa
 
 from mailgate.settings import Settings
-from models.faults import MailgateError
+from models.faults import MailgateError, TemporaryError
 from storage.blobs import Blobs, DiskBlobs
 from storage.engine import make_engine, make_job_engine
 from storage.jobs import JobQueue
@@ -23,6 +23,10 @@ from storage.migrate import is_current, migrate
 
 class NotReady(MailgateError):
     """Say why the service cannot start."""
+
+
+class DatabaseAway(NotReady, TemporaryError):
+    """Say that the Postgres server cannot be asked now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ def open_house(settings: Settings) -> Iterator[House]:
     try:
         current = is_current(engine)
     except sa.exc.DBAPIError as error:
-        raise NotReady(f"the database {settings.database_name} cannot be read: {one_line(error)}") from None
+        fault = DatabaseAway if settings.database_url else NotReady
+        raise fault(f"the database {settings.database_name} cannot be read: {one_line(error)}") from None
     if not current:
         raise NotReady("the database has another schema than this version needs: run `mailgate migrate`")
     house = House(settings, engine, job_engine, Ledger(engine), open_blobs(settings), JobQueue(job_engine))
@@ -84,7 +89,8 @@ def create_database(settings: Settings) -> None:
         try:
             migrate(engine, settings.ledger_url)
         except sa.exc.DBAPIError as error:
-            raise NotReady(f"the database {settings.database_name} cannot be migrated: {one_line(error)}") from None
+            fault = DatabaseAway if settings.database_url else NotReady
+            raise fault(f"the database {settings.database_name} cannot be migrated: {one_line(error)}") from None
         finally:
             engine.dispose()
 

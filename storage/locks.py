@@ -21,7 +21,7 @@ _CLASS = 0x6D67  # our half of Postgres' two-part lock numbers
 _MIGRATION = 0x6D68
 _LEDGER = 0
 _WAIT = "5s"  # for a lock: behind a dead or a busy process a door says "not now"
-_IDLE = "5s"  # of a process within a transaction: a paused one must not hold the others up
+_IDLE = "10s"  # of a process within a transaction: a paused one must not hold the others up
 
 
 def touches(things: Callable[..., Iterable[str] | None]) -> Callable[[F], F]:

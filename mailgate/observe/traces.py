@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _HALF = (1 << 64) - 1
+_PATIENCE = 3  # seconds for a batch, with its repetitions: a collector that is away must not hold up the stop
 _tracing: "_Tracing | None" = None
 
 
@@ -81,7 +82,7 @@ def enable(endpoint: str, resource: dict[str, str]) -> None:
         raise TracingNotInstalled(
             f'traces need what is not installed: pip install "mailgate[otel]" ({error})'
         ) from None
-    enable_with(OTLPSpanExporter(endpoint=endpoint), resource)
+    enable_with(OTLPSpanExporter(endpoint=endpoint, timeout=_PATIENCE), resource)
 
 
 def enable_with(exporter: "SpanExporter", resource: dict[str, str], *, at_once: bool = False) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from models.tables import Alarm
 from tests.authenticity.support import pem, rsa_key
 from tests.cli.support import APPLY, Cli, rooms
+from tests.postgres import free_port
 
 # The configuration.
 
@@ -78,6 +79,18 @@ def test_a_house_that_was_never_set_up(cli: Cli, tmp_path: Path) -> None:
     assert ran.code == 2
     assert "run `mailgate init`" in ran.err
     assert not (cli.folder / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("command", [("upload", "list"), ("serve",), ("migrate",)])
+def test_a_postgres_that_cannot_be_reached(cli: Cli, command: tuple[str, ...]) -> None:
+    cli.monkeypatch.setenv("MAILGATE_DATABASE_URL", f"postgresql://mailgate:sesame@127.0.0.1:{free_port()}/x")
+    ran = cli(*command)
+    assert ran.code == 5
+    assert "the database postgresql://127.0.0.1:" in ran.err
+    assert "sesame" not in ran.err
+    (finding,) = [one for one in cli("--json", "doctor").json if one["subject"] == "database"]
+    assert finding["fix"] == "start it, and mend database_url"
+    assert "sesame" not in str(finding)
 
 
 def test_a_database_of_another_version(cli: Cli) -> None:

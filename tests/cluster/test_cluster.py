@@ -148,7 +148,7 @@ def test_the_work_of_a_killed_node_is_taken_over(cluster: Cluster) -> None:
 def test_a_paused_node_does_no_harm_when_it_wakes_up(cluster: Cluster) -> None:
     with busy(cluster) as (victim, _, told):
         victim.process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: cluster.ended(told), LONG + 5)  # five seconds for a lock it may have held
+        wait_until(lambda: cluster.ended(told), LONG + 10)  # ten seconds for a lock it may have held
         victim.process.send_signal(signal.SIGCONT)
         name = f"%/{victim.process.pid}/%"
         wait_until(lambda: cluster.rows("SELECT 1 FROM node WHERE id LIKE ? AND seen_at > now() - interval '4s'", name))

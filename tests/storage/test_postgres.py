@@ -117,7 +117,7 @@ def test_a_cancel_and_a_begin_at_once_agree(store: Store) -> None:
 def _opening(ref: Any, trace_id: str, place: Place, name: str, at_once: int) -> arriving.Opening:
     return arriving.Opening(
         trace_id=trace_id, place=place, name=name, connection=ref, credential="acme", door="sftp", peer="",
-        visit=trace_id, spool=trace_id, at_once=at_once, names=1000,
+        visit=trace_id, node="a", spool=trace_id, at_once=at_once, names=1000,
     )  # fmt: skip
 
 
@@ -143,11 +143,11 @@ def test_a_file_is_resumed_by_one_of_two_nodes_at_a_time(store: Store) -> None:
     with second(store) as other:
         for _ in range(10):
             reopens = (
-                partial(at.ledger.write_now, arriving.reopen, held, "v", "resumed", at.clock())
+                partial(at.ledger.write_now, arriving.reopen, held, "v", "resumed", at.clock(), node="b")
                 for at in (store, other)
             )  # fmt: skip
             outcomes = at_once(*reopens)
-            (again,) = (one for one in outcomes if not isinstance(one, arriving.Overtaken))
+            ((again, _),) = (one for one in outcomes if not isinstance(one, arriving.Overtaken))
             assert again.generation == held.generation + 1
             held = again
 
@@ -199,7 +199,7 @@ def test_a_process_that_stops_within_a_transaction_does_not_hold_up_the_others(s
     with second(store) as other, ThreadPoolExecutor(1) as pool:
         paused = pool.submit(other.ledger.write_now, pause)
         assert began.wait(30)
-        ref = _patiently(store.connect)  # the server ends the paused session after five seconds
+        ref = _patiently(store.connect)  # the server ends the paused session after ten seconds
         go.set()
         with pytest.raises(LedgerBusy):
             paused.result(30)

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +195,6 @@ def test_openmetrics_for_who_asks(store: Store) -> None:
 
 def test_a_client_that_dawdles_is_cut_off(store: Store) -> None:
     with watched(store, metrics_request="1s") as door:
-        began = time.monotonic()
         with socket.create_connection(("127.0.0.1", door.port), 20) as client:
             client.sendall(b"GET /hea")
             try:
@@ -204,7 +202,6 @@ def test_a_client_that_dawdles_is_cut_off(store: Store) -> None:
             except ConnectionResetError:
                 said = b""
         assert said == b""
-        assert time.monotonic() - began >= 0.9
 
 
 def test_clients_beyond_the_limit_are_cut_off_and_the_next_is_served(store: Store) -> None:

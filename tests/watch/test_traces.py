@@ -86,6 +86,19 @@ def test_what_fails_is_an_error_in_the_trace(store: Store, spans: InMemorySpanEx
     assert found["answer"].context.trace_id == trace_number(trace_id)
 
 
+def test_a_collector_that_is_away_does_not_hold_up_the_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def exporter(**options: Any) -> InMemorySpanExporter:
+        asked.update(options)
+        return InMemorySpanExporter()
+
+    monkeypatch.setattr("opentelemetry.exporter.otlp.proto.http.trace_exporter.OTLPSpanExporter", exporter)
+    traces.enable("http://127.0.0.1:4318/v1/traces", {})
+    traces.disable()
+    assert asked == {"endpoint": "http://127.0.0.1:4318/v1/traces", "timeout": 3}  # the library's own is 10
+
+
 def test_without_an_endpoint_nothing_of_the_library_is_loaded() -> None:
     code = (
         "import sys, mailgate.app; from mailgate.observe import traces;"

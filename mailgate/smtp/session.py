@@ -89,9 +89,10 @@ class SmtpSession(SMTP):
             super().connection_lost(error)
 
     def eof_received(self) -> bool | None:
-        """Note that the client sends no more."""
-        kept: bool | None = super().eof_received() if self.session is not None else None
-        return kept
+        """End with the client: the library leaves a session open whose task had not begun when it hung up."""
+        if self.session is not None:
+            super().eof_received()
+        return None  # the transport closes itself
 
     def leave(self) -> None:
         """Give back the place inside the gate."""

@@ -303,6 +303,13 @@ def test_when_the_door_is_full_who_has_most_makes_room_for_who_has_less(folder: 
         assert all(one.say("NOOP").startswith("250 ") for one in (relay, *newest[-2:]))
 
 
+def test_a_client_that_hangs_up_at_once_leaves_nothing_behind(folder: Path) -> None:
+    with inside(folder) as house:
+        for _ in range(200):
+            socket.create_connection(("127.0.0.1", house.port), 20).close()
+        wait_until(lambda: len(house.door._shared.gate) == 0)
+
+
 def test_a_silent_client_of_implicit_tls_makes_room_too(folder: Path) -> None:
     smtp = {"tls_port": free_port()}
     with inside(folder, limits={"smtp_connections": 2}, smtp=smtp) as house, contextlib.ExitStack() as stack:

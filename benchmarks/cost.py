@@ -181,7 +181,7 @@ class Outside:
             (there,) = connection.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             ).fetchone() or (0,)
-        process = self._server._process
+        process = self._server._process  # noqa: SLF001 - nobody else asks for it
         assert process is not None
         found = {"transactions": float(commits), "WAL syncs": float(syncs), "bytes of WAL": float(octets)}
         found |= {f"{method} requests": float(count) for method, count in self.requests.items()}
@@ -239,17 +239,22 @@ def outside() -> Iterator[Outside]:
         server.remove()
 
 
-def by_mail(place: Site, count: int, at_once: int) -> None:
-    """Send so many mails over so many sessions."""
+def by_mail(place: Site, count: int, at_once: int, streams: int = _STREAMS) -> None:
+    """Send so many mails over so many sessions, to so many connections."""
 
     def session(number: int) -> None:
         with smtplib.SMTP("127.0.0.1", place.ports["smtp"]) as client:
             for n in range(number, count, at_once):
-                to = f"mail-{n % _STREAMS}-x7@intake.localhost"
+                to = f"mail-{n % streams}-x7@intake.localhost"
                 client.sendmail("batch@acme.example", [to], mail([("a.csv", conversions(_ROWS))]))
 
     with ThreadPoolExecutor(at_once) as pool:
         list(pool.map(session, range(at_once)))
+
+
+def by_mail_to_one(place: Site, count: int, at_once: int) -> None:
+    """Send all mails to one connection, whose imports go one after the other."""
+    by_mail(place, count, at_once, streams=1)
 
 
 def by_sftp(place: Site, count: int, at_once: int) -> None:
@@ -391,6 +396,7 @@ def main(count: int = 200) -> None:
             _wait(place, before + 20)
             measure(place, what, send, count // 2, 1)
             measure(place, what, send, count, 20)
+        measure(place, "SMTP, all to one connection", by_mail_to_one, count // 2, 20)
         for what, send in ways:
             syncs(place, what, send, 40, 1)
             syncs(place, what, send, 100, 20)

@@ -52,7 +52,7 @@ async def password(session: Session, word: str) -> None:
         elif session.failures >= limits.ftp_login_attempts:
             session.say_goodbye("too many failed logins")
         else:
-            session.say(530, "Login incorrect.")
+            session.say(530, "Authentication failed.")
         session.username = ""
         return
     session.login = login

@@ -17,7 +17,7 @@ from transfer.ftp_wire import Wire, plain_address
 log = get_logger("ftp")
 ROOM = 256 * 1024  #: bytes read at once
 MOST = 512 * 1024  #: bytes that may wait for the disk, and for the client
-_BACKLOG = 8
+_BACKLOG = 128  # strangers that knock at once must not keep the client out
 _SHUFFLE = random.SystemRandom().shuffle
 
 

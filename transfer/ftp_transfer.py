@@ -5,7 +5,8 @@ came of it instead.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 from mailgate.observe import get_logger
@@ -19,7 +20,7 @@ from transfer.ftp_words import refusal
 from transfer.view import Begin, Reader, Stored, TooLarge, Visit, Writer
 
 log = get_logger("ftp")
-_BLOCK = 256 * 1024
+_BLOCK = 1024 * 1024
 NO_CHANNEL = "Use PASV or EPSV first."
 UNPROTECTED = "The data connection must be protected: send PBSZ 0 and PROT P first."
 
@@ -184,44 +185,66 @@ async def send_file(
 async def send_lines(session: Session, channel: Channel, lines: list[str], doing: Doing) -> None:
     """Send a listing, as UTF-8."""
 
-    async def blocks() -> AsyncIterator[bytes]:
+    async def blocks() -> AsyncGenerator[bytes]:
         if lines:
             yield "".join(f"{line}\r\n" for line in lines).encode()
 
     await _send(session, channel, "Here comes the listing.", blocks(), doing)
 
 
-async def _blocks(reader: Reader, offset: int) -> AsyncIterator[bytes]:
-    while block := await reader.read(offset, _BLOCK):
-        yield block
-        offset += len(block)
+async def _blocks(reader: Reader, offset: int) -> AsyncGenerator[bytes]:
+    """Read the next block while the one before it is sent."""
+    ahead = asyncio.ensure_future(reader.read(offset, _BLOCK))
+    try:
+        while block := await asyncio.shield(ahead):
+            offset += len(block)
+            ahead = asyncio.ensure_future(reader.read(offset, _BLOCK))
+            yield block
+    finally:
+        await asyncio.wait([ahead])  # the file is not let go of while somebody reads it
+        ahead.exception()
 
 
-async def _send(session: Session, channel: Channel, opening: str, blocks: AsyncIterator[bytes], doing: Doing) -> None:
+async def _send(session: Session, channel: Channel, opening: str, blocks: AsyncGenerator[bytes], doing: Doing) -> None:
     wire: Wire | None = None
-    idle = session.desk.settings.limits.ftp_data_idle.total_seconds()
     pace = _pace(session)
     try:
         session.say(150, opening)
         wire = await _connect(channel)
         try:
-            async for block in blocks:
-                async with asyncio.timeout(idle):
-                    await wire.write(block)
-                doing.bytes += len(block)
-                session.heard()
-                if pace.too_slow(len(block), session.last_heard):
-                    raise Cut("the transfer is too slow")
-            async with asyncio.timeout(idle):
-                await wire.finish()
-        except TimeoutError:
-            raise Cut(f"nothing was read for {idle:.0f} seconds") from None
-        except ConnectionError:
+            async with contextlib.aclosing(blocks):
+                async for block in blocks:
+                    wire.send(block)
+                    await _moving(session, wire, wire.drained)
+                    doing.bytes += len(block)
+                    session.heard()
+                    if pace.too_slow(len(block), session.last_heard):
+                        raise Cut("the transfer is too slow")
+            wire.close()
+            await _moving(session, wire, wire.finished)
+        except OSError:
             raise Cut("the data connection was cut off") from None
     except BaseException:
         _abandon(channel, wire)
         raise
     session.say(226, "Transfer complete.")
+
+
+async def _moving(session: Session, wire: Wire, done: Callable[[], Awaitable[None]]) -> None:
+    """Wait for a peer that reads, however slowly; raises Cut for one that has read nothing for too long."""
+    idle = session.desk.settings.limits.ftp_data_idle.total_seconds()
+    while True:
+        unsent = wire.unsent
+        try:
+            async with asyncio.timeout(idle) as limit:
+                await done()
+            return
+        except TimeoutError:
+            if not limit.expired():
+                raise  # of the connection itself
+            if wire.unsent >= unsent:
+                raise Cut(f"nothing was read for {idle:.0f} seconds") from None
+        session.heard()
 
 
 # --- what both need

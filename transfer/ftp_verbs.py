@@ -97,7 +97,7 @@ VERBS: dict[str, Verb] = {
     "PROT": _before_login(ftp_access.prot, _MUST, "PROT <SP> P|C (protect data connections)"),
     "PWD": _verb(ftp_files.pwd, _NONE, "PWD (the current folder)"),
     "QUIT": _before_login(ftp_access.quit_, _NONE, "QUIT", now=True),
-    "REIN": _before_login(ftp_access.rein, _NONE, "REIN (begin anew)", now=True),
+    "REIN": _verb(ftp_access.rein, _NONE, "REIN (begin anew)", now=True),
     "REST": _verb(ftp_said.rest, _MUST, "REST <SP> position (where the next transfer goes on)"),
     "RETR": _verb(ftp_files.retr, _MUST, "RETR <SP> file-name"),
     "RMD": _verb(ftp_files.rmd, _MUST, "RMD <SP> folder (refused: folders stay)"),

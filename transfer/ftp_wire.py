@@ -6,8 +6,11 @@ What lives here: an asyncio protocol with flow control that drives TLS itself. a
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import ssl
+import sys
+import termios
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, cast
@@ -242,18 +245,32 @@ class Wire(asyncio.BufferedProtocol):
     async def write(self, data: bytes) -> None:
         """Write, and wait until the peer has read enough; raises ConnectionError where it is gone."""
         self.send(data)
+        await self.drained()
+
+    async def drained(self) -> None:
+        """Wait until the peer has read enough; raises ConnectionError where it is gone."""
         await asyncio.sleep(0)  # others get their turn, and the loop can tell of a connection that is gone
         await self._writable.wait()
         if self.closing:
             raise self._failed or ConnectionResetError("the connection is closed")
 
     async def drain(self) -> None:
-        """Wait until the peer has read enough."""
+        """Wait until the peer has read enough, or is gone."""
         await self._writable.wait()
 
-    async def finish(self) -> None:
-        """Close in order and wait until all is sent; raises ConnectionError where it could not be."""
-        self.close()
+    @property
+    def unsent(self) -> int:
+        """Give the bytes that the peer has not acknowledged, here and in the kernel; where it reads they grow fewer."""
+        handle = self._extra("socket")
+        if self._transport is None or handle is None:
+            return 0
+        queued = bytes(4)
+        with contextlib.suppress(OSError, ValueError):  # closed by now
+            queued = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, queued)
+        return self._transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
+
+    async def finished(self) -> None:
+        """Wait, after ``close``, until all is sent; raises ConnectionError where it could not be."""
         await self._gone.wait()
         if self._failed is not None:
             raise ConnectionResetError(str(self._failed))

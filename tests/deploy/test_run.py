@@ -94,6 +94,7 @@ class Site:
         found |= {"MAILGATE_RELAY__HOST": "127.0.0.1", "MAILGATE_RELAY__PORT": str(self._relay)}
         for door in ("SMTP", "SFTP", "METRICS"):
             found |= {f"MAILGATE_{door}__HOST": "127.0.0.1", f"MAILGATE_{door}__PORT": "0"}
+        found |= {"MAILGATE_LIMITS__PARSE_WORKERS": "1"}  # enough here, and the others' start takes its time
         return found | {
             "MAILGATE_CONFIG": str(self.config(name)),
             "MAILGATE_DNS__LOOKUPS": "false",

@@ -85,7 +85,7 @@ def test_the_service_works_without_writable_memory_that_runs(tmp_path: Path, mon
     service = RunningService(tmp_path / "house")
     service.set_up()
     try:
-        service.start()
+        service.start(roles="smtp,worker", LIMITS__PARSE_WORKERS="1")
         with wire(service.port) as client:
             client.deliver(mail([("Conversions_2026_mdwe.csv", conversions(3))]), (ADDRESS,), SENDER)
         ended = wait_until(lambda: [line for line in service.log() if line["event"] in {"import", "import failed"}])

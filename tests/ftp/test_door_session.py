@@ -472,6 +472,27 @@ async def test_a_slow_transfer_is_ended(tmp_path: Path) -> None:
         writer.transport.abort()
 
 
+async def test_who_reads_slowly_gets_all_and_who_does_not_read_is_cut(tmp_path: Path) -> None:
+    """One block takes longer than nothing may move."""
+    async with open_door(tmp_path, tls="optional", limits={"ftp_data_idle": "1s"}) as door:
+        door.files[A] = bytearray(8_000_000)  # more than the sockets hold
+        client = await door.client(tls=False)
+        for reads in (True, False):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)  # else the kernel reads for us
+            sock.connect(("127.0.0.1", await client.passive()))
+            reader, writer = await asyncio.open_connection(sock=sock)
+            assert (await client.ask(f"RETR {A}")).startswith("150")
+            got = 0
+            while reads and (some := await reader.read(30_000)):
+                got += len(some)
+                if got < 750_000:
+                    await asyncio.sleep(0.1)
+            assert (await client.reply())[0][:3] == ("226" if reads else "426")
+            assert got == (8_000_000 if reads else 0)
+            writer.transport.abort()
+
+
 # --- strangers
 
 

@@ -119,6 +119,8 @@ def test_writing_waits_for_the_reader_and_hears_of_its_end(loop: Any) -> None:
         reset(sock)
 
     async def write_for_ever(wire: Wire) -> None:
+        wire.send(b"x" * 10_000_000)
+        assert 0 < wire.unsent <= 10_000_000
         while True:
             await wire.write(b"x" * 100_000)
 
@@ -249,7 +251,8 @@ def test_much_is_sent_under_tls_and_ends_in_order(loop: Any, version: Any, conte
         assert await wire.shaken()
         for start in range(0, len(data), 700_000):
             await wire.write(data[start : start + 700_000])
-        await wire.finish()
+        wire.close()
+        await wire.finished()
 
     run(loop, meet(client, server, context=context))
 

@@ -241,7 +241,7 @@ def test_every_verb_of_the_issue_is_there() -> None:
     assert set(wanted.split()) <= set(VERBS)
     assert all(verb.help.startswith(name) for name, verb in VERBS.items())
     assert {name for name, verb in VERBS.items() if not verb.login} == {
-        "ACCT", "AUTH", "CLNT", "FEAT", "HELP", "NOOP", "PASS", "PBSZ", "PROT", "QUIT", "REIN", "SITE", "SITE HELP",
+        "ACCT", "AUTH", "CLNT", "FEAT", "HELP", "NOOP", "PASS", "PBSZ", "PROT", "QUIT", "SITE", "SITE HELP",
         "STAT", "SYST", "USER",
     }  # fmt: skip
     assert all(verb.takes is not Takes.MUST for name, verb in VERBS.items() if name in ("LIST", "NLST", "MLSD", "CWD"))

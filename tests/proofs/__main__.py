@@ -21,6 +21,7 @@ from tests.proofs.order import trace_deliveries, trace_uploads
 from tests.proofs.power import cut_power
 from tests.proofs.sftp_kill import kill_under_sftp
 from tests.proofs.slow import attack_with_slowness
+from tests.proofs.store_away import take_the_store_away
 from tests.proofs.storm import weather
 from tests.proofs.timing import time_logins
 
@@ -67,6 +68,10 @@ def _proofs(sizes: argparse.Namespace) -> tuple[Proof, ...]:
             key="p3", title="P3 fault, under load", programs=("strace",),
             run=lambda: weather(sizes.storm, sizes.seed),
         ),
+        Proof(
+            key="p3", title="P3 fault, object store away", programs=(),
+            run=lambda: take_the_store_away(sizes.outages, sizes.outage_seconds, sizes.seed),
+        ),
         Proof(key="p4", title="P4 order", programs=("strace",), run=lambda: trace_deliveries(sizes.deliveries)),
         Proof(
             key="p4", title="P4 order, over FTP", programs=("strace",), run=lambda: trace_uploads(sizes.deliveries)
@@ -97,6 +102,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cuts", type=int, default=20, help="of P2 at a 250, and as many in between")
     parser.add_argument("--faults", type=int, default=1000, help="of P3, at most so many of a kind")
     parser.add_argument("--storm", type=int, default=60, help="of P3 under load, mails to a storm")
+    parser.add_argument(
+        "--outages", type=int, default=4, help="of P3 with an object store, silent and refusing in turn"
+    )
+    parser.add_argument("--outage-seconds", type=float, default=60, help="of P3 with an object store")
     parser.add_argument("--deliveries", type=int, default=20, help="of P4")
     parser.add_argument("--mailbox-mails", type=int, default=500, help="of P5")
     parser.add_argument("--mailbox-kills", type=int, default=100, help="of P5")

@@ -28,7 +28,6 @@ from tests.s3 import Bucket, open_bucket, open_server
 
 _LONGEST = 10.0  # seconds within which a door answers
 _PATIENCE = 120.0
-_BETWEEN = 8  # files taken between two outages
 _LARGE = 120_000  # rows: more than one part
 _UPLOADS = """
 [[credential]]
@@ -109,8 +108,13 @@ class _Stream:
         return taken
 
 
-def take_the_store_away(outages: int, seconds: float, seed: int, *, request: str = "5s") -> StoreAway:
-    """Let clients send while the store goes away so often for so long, once refusing and once silent in turn."""
+def take_the_store_away(
+    outages: int, seconds: float, seed: int, *, request: str = "5s", between: int = 20
+) -> StoreAway:
+    """Let clients send while the store goes away so often for so long, silent and refusing in turn.
+
+    ``between``: files that are taken between two outages, so that each hits a stream that flows.
+    """
     began = time.monotonic()
     with ExitStack() as stack:
         bucket = stack.enter_context(open_bucket(stack.enter_context(open_server()), "proof"))
@@ -129,11 +133,11 @@ def take_the_store_away(outages: int, seconds: float, seed: int, *, request: str
         for thread in threads:
             thread.start()
         for number in range(outages):
-            stream.wait_for(_BETWEEN)
+            stream.wait_for(between)
             (bucket.road.hang, bucket.road.refuse)[number % 2]()
             time.sleep(seconds)
             bucket.road.through()
-        stream.wait_for(_BETWEEN)
+        stream.wait_for(between)
         stream.ending.set()
         for thread in threads:
             thread.join(_PATIENCE)

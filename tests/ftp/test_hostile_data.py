@@ -43,7 +43,7 @@ def good_upload(raw: Raw, port: int, path: str) -> None:
 
 
 @pytest.mark.parametrize("tls", [False, True])
-@pytest.mark.parametrize("rounds", [20])
+@pytest.mark.parametrize("rounds", [10])
 def test_a_thief_before_the_client_gets_nothing(still: Served, tls: bool, rounds: int) -> None:
     with still.raw(tls=tls) as raw:
         path = f"{INBOX}/{still.name()}"
@@ -65,7 +65,7 @@ def test_a_thief_before_the_client_gets_nothing(still: Served, tls: bool, rounds
 @pytest.mark.parametrize("begun", [False, True])
 def test_a_thief_smuggles_nothing_in(still: Served, tls: bool, begun: bool) -> None:
     with still.raw(tls=tls) as raw:
-        for number in range(20):
+        for number in range(10):
             name = still.name()
             port = raw.passive("PASV" if number % 2 else "EPSV")
             if begun:  # the command waits for its data connection when the thief comes
@@ -85,7 +85,7 @@ def test_a_thief_smuggles_nothing_in(still: Served, tls: bool, begun: bool) -> N
 
 def test_a_thief_behind_the_client_finds_the_port_closed(still: Served) -> None:
     with still.raw() as raw:
-        for number in range(20):
+        for number in range(10):
             name = still.name()
             port = raw.passive("PASV" if number % 2 else "EPSV")
             data = raw.connect(port)
@@ -186,12 +186,12 @@ BOUNCES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", BOUNCES)
-def test_no_bounce(active: Served, command: str) -> None:
+def test_no_bounce(active: Served) -> None:
     with active.raw() as raw:
-        raw.must(command, "5")
-        said = raw.ask("LIST")
-        assert said.startswith("425"), "a refused PORT leaves no address behind: " + said
+        for command in BOUNCES:
+            raw.must(command, "5")
+            said = raw.ask("LIST")
+            assert said.startswith("425"), f"{command} leaves no address behind: {said}"
 
 
 @pytest.mark.parametrize("command", ["PORT 127,0,0,1,200,1", "EPRT |1|127.0.0.1|51201|", *BOUNCES[:3]])

@@ -50,7 +50,7 @@ async def password(session: Session, word: str) -> None:
         if company.logins.defender.banned(session.address):
             session.say_goodbye("too many failed logins from your address, please come back later")
         elif session.failures >= limits.ftp_login_attempts:
-            session.say_goodbye("too many failed logins")
+            session.say_goodbye("authentication failed: too many wrong passwords", code=530)
         else:
             session.say(530, "Authentication failed.")
         session.username = ""

@@ -241,6 +241,8 @@ async def retr(session: Session, argument: str) -> None:
     """Send a file."""
     path, start = session.path(argument), _take_restart(session)
     visit = session.there()
+    if start and await _is_behind_the_end(session, path, start):
+        return
     channel = channel_for(session)
     if channel is not None:
         doing = Doing(f"Sending {path}")
@@ -251,13 +253,18 @@ async def retr(session: Session, argument: str) -> None:
 async def stor(session: Session, argument: str) -> None:
     """Take a file; after REST go on with what is there."""
     path, start = session.path(argument), _take_restart(session)
-    if start:
-        entry = await session.there().stat(path)
-        if start > entry.size:
-            await session.drop_channel()
-            session.say(554, f"Invalid REST parameter: position {start} > file size {entry.size}.")
-            return
+    if start and await _is_behind_the_end(session, path, start):
+        return
     _take(session, path, Begin.RESUME if start else Begin.TRUNCATE, start=start)
+
+
+async def _is_behind_the_end(session: Session, path: str, start: int) -> bool:
+    """Tell whether a REST lies behind the end of a file; then the client has been told."""
+    size = (await session.there().stat(path)).size
+    if start > size:
+        await session.drop_channel()
+        session.say(554, f"Invalid REST parameter: position {start} > file size {size}.")
+    return start > size
 
 
 async def appe(session: Session, argument: str) -> None:

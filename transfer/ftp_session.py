@@ -135,10 +135,10 @@ class Session:
         """Reply; several lines make one reply."""
         self.wire.send(reply(code, *lines))
 
-    def say_goodbye(self, reason: str) -> None:
+    def say_goodbye(self, reason: str, code: int = 421) -> None:
         """End the connection with a sentence."""
         if not self.wire.closing:
-            self.say(421, reason[:1].upper() + reason[1:] + ".")
+            self.say(code, reason[:1].upper() + reason[1:] + ".")
         self.leaving = True
         self.wire.close()
         asyncio.get_running_loop().call_later(_LINGER, self.wire.abort)  # one that does not read hears nothing

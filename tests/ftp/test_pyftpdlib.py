@@ -54,12 +54,6 @@ LEFT_OUT_UNDER_TLS = {
     "TestFtpStoreData.test_quit_during_transfer": "it ends an upload without close_notify: that is a cut",
     "TestFtpAbort.test_oob_abor": "upstream leaves it out under TLS",
 }
-#: Open findings about the door, said in decision 0034; they go when it answers so.
-OPEN = {
-    "TestFtpAuthentication.test_auth_failed": "the third wrong password is answered 421, not 530",
-    "TestFtpAuthentication.test_max_auth": "the third wrong password is answered 421, not 530",
-    "TestFtpRetrieveData.test_restore_on_retr": "RETR without a data connection: 425 comes before 554",
-}
 _there = suite.SOURCE.exists()
 
 
@@ -85,21 +79,9 @@ def _adapt(name: str, kind: Any, *, tls: bool) -> type:
     left_out = {**LEFT_OUT, **(LEFT_OUT_UNDER_TLS if tls else {})}
     gone = dict.fromkeys([test for test in _tests(kind) if f"{name}.{test}" in left_out])
     values: dict[str, Any] = {"client_class": suite.client(tls=tls), "__module__": __name__, **gone}
-    for test, why in OPEN.items():
-        if test.startswith(f"{name}."):
-            method = test.partition(".")[2]
-            values[method] = _expected_to_fail(getattr(kind, method), why)
     if name == "TestFtpFsOperations":
         values["setUp"] = _set_up_with_an_empty_folder(kind)
     return type(f"{name}{'UnderTls' if tls else ''}", (kind,), values)
-
-
-def _expected_to_fail(method: Any, why: str) -> Any:
-    @pytest.mark.xfail(reason=why, strict=False)
-    def test(self: Any) -> None:
-        method(self)
-
-    return test
 
 
 def _set_up_with_an_empty_folder(kind: Any) -> Any:
@@ -134,5 +116,5 @@ def test_the_suite_is_there_and_every_test_is_run_or_listed() -> None:
 
 def test_the_decision_page_has_the_list() -> None:
     page = (Path(__file__).parents[2] / "docs/decisions/0034-what-pyftpdlibs-tests-ask-and-is-refused.md").read_text()
-    for name in {**LEFT_OUT, **LEFT_OUT_UNDER_TLS, **OPEN}:
+    for name in {**LEFT_OUT, **LEFT_OUT_UNDER_TLS}:
         assert f"`{name}`" in page, name

@@ -21,7 +21,7 @@ REFUSED = [
     ("[limits]\nresult_within = '30'", "a duration is a whole number with its unit"),
     ("[limits]\nmax_rows = 0", "limits.max_rows:"),
     ("domain = 'not a host'", "domain must be a host name"),
-    ("[ftp]\nport = 2121", "ftp: this part of mailgate is not built yet"),
+    ("[web]\nport = 8080", "web: this part of mailgate is not built yet"),
     ("settle_seconds = -1", "settle_seconds: Input should be greater than or equal to 0"),
     (
         "database_url = 'mysql://x:sesame@y'",
@@ -87,7 +87,7 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert settings.reply_from == "answers@other.example"
 
 
-@pytest.mark.parametrize("name", ["MAILGATE_NONSENSE", "MAILGATE_SMTP__PROT", "MAILGATE_FTP__PORT"])
+@pytest.mark.parametrize("name", ["MAILGATE_NONSENSE", "MAILGATE_SMTP__PROT", "MAILGATE_WEB__PORT"])
 def test_a_variable_that_names_no_setting_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

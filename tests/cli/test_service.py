@@ -30,7 +30,7 @@ SETTINGS: list[tuple[str, str]] = [
     ('[smtp]\ncertificate = "x.pem"', "belong together"),
     ('[relay]\nhost = "x"\ntls = "maybe"', "relay.tls: "),
     ('[relay]\nhost = "x"\npassword_file = "gone"', "relay.password_file cannot be read"),
-    ("[ftp]\nport = 2121", "ftp: this part of mailgate is not built yet"),
+    ("[web]\nport = 8080", "web: this part of mailgate is not built yet"),
     (
         'database_url = "mysql://x:sesame@y"',
         "database_url: Value error, database_url is empty, for SQLite, or postgresql://user@host/name",
@@ -106,7 +106,7 @@ def test_a_database_of_another_version(cli: Cli) -> None:
 # What holds for every command.
 
 
-@pytest.mark.parametrize("words", [("--nonsense",), ("nonsense",), ("upload", "nonsense"), ("serve", "--roles", "ftp")])
+@pytest.mark.parametrize("words", [("--nonsense",), ("nonsense",), ("upload", "nonsense"), ("serve", "--roles", "web")])
 def test_words_that_are_no_command(cli: Cli, words: tuple[str, ...]) -> None:
     ran = cli(*words)
     assert (ran.code, ran.out) == (2, "")

@@ -168,7 +168,7 @@ def test_a_ban_covers_every_door_is_shown_survives_and_is_lifted(service: Runnin
 def test_the_door_alone_and_its_stop(service: RunningService) -> None:
     service.stop()
     service.start(roles="sftp", SETTLE_SECONDS="0.5")
-    assert list(service.ports) == ["smtp", "sftp", "ftp"]  # the first from the life before
+    assert {"smtp", "sftp", "ftp"} <= set(service.ports)  # the first from the life before
     live = log_in(service, "acme", "correct horse")
     assert service.stop() == 0
     wait_until(lambda: not live.is_active())

@@ -50,11 +50,19 @@ class WatchDoor:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
     async def open(self) -> list[tuple[str, str, int]]:
-        """Begin to listen; gives name, host and port. OSError when the port cannot be opened."""
+        """Begin to listen; gives name, host and port.
+
+        A port that another process of this machine has keeps no client out: the log says so.
+        """
+        where = self._settings.metrics
         self._thread.start()
-        port = await asyncio.wrap_future(self._opened)
+        try:
+            port = await asyncio.wrap_future(self._opened)
+        except OSError as error:
+            log.error("no page of metrics and health", host=where.host, port=where.port, reason=str(error))
+            return []
         REGISTRY.register(self._figures)
-        return [("metrics", self._settings.metrics.host, port)]
+        return [("metrics", where.host, port)]
 
     async def close(self) -> None:
         """Stop listening and end the thread."""

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from mailgate.settings import Metrics
+from mailgate.watch import Pulse, WatchDoor
 from mailgate.watch.checks import BlobTrial
 from mailgate.watch.pulse import Stage
 from tests.house import wait_until
@@ -224,6 +226,10 @@ def test_clients_beyond_the_limit_are_cut_off_and_the_next_is_served(store: Stor
         raise AssertionError("the door stayed full")
 
 
-def test_a_port_that_is_taken_is_an_error(store: Store) -> None:
-    with watched(store) as first, pytest.raises(OSError, match="in use"), watched(store, port=first.port):
-        pass
+async def test_a_port_that_is_taken_keeps_no_client_out(store: Store) -> None:
+    with watched(store) as first:
+        settings = store.settings.model_copy(update={"metrics": Metrics(port=first.port)})
+        second = WatchDoor(settings, Pulse(), store.ledger, store.ledger.engine, store.blobs)
+        assert await second.open() == []
+        await second.close()
+        assert checks(first.port, "/healthz") == {}

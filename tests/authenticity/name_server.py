@@ -100,14 +100,26 @@ def name_server(records: Mapping[tuple[str, str], Sequence[str] | str]) -> Itera
                 if answer is not None:
                     self.request.sendall(struct.pack("!H", len(answer)) + answer)
 
-    with socketserver.ThreadingUDPServer(("127.0.0.1", 0), Udp) as udp:
+    udp, tcp = _on_one_port(Udp, Tcp)
+    with udp, tcp:
         server.port = udp.server_address[1]
-        with socketserver.ThreadingTCPServer(("127.0.0.1", server.port), Tcp) as tcp:
-            for one in (udp, tcp):
-                one.daemon_threads = True
-                threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-            try:
-                yield server
-            finally:
-                udp.shutdown()
-                tcp.shutdown()
+        for one in (udp, tcp):
+            one.daemon_threads = True
+            threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            yield server
+        finally:
+            udp.shutdown()
+            tcp.shutdown()
+
+
+def _on_one_port(
+    udp: type[socketserver.BaseRequestHandler], tcp: type[socketserver.BaseRequestHandler]
+) -> tuple[socketserver.ThreadingUDPServer, socketserver.ThreadingTCPServer]:
+    """Bind the same number for both: one that is free for UDP may be somebody's for TCP."""
+    while True:
+        first = socketserver.ThreadingUDPServer(("127.0.0.1", 0), udp)
+        try:
+            return first, socketserver.ThreadingTCPServer(first.server_address, tcp)
+        except OSError:
+            first.server_close()
